@@ -1,0 +1,104 @@
+// Command assay proves whether storage keeps its promises.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/seed-1b600011/assay/scenario"
+	"github.com/seed-1b600011/assay/verdict"
+	"github.com/spf13/cobra"
+)
+
+// The exit codes. They are part of the interface.
+const (
+	exitPass         = 0
+	exitFail         = 1 // a finding
+	exitUsage        = 2 // wrong usage or configuration
+	exitInconclusive = 3 // or the tool itself failed
+)
+
+func main() { os.Exit(Main(os.Args[1:])) }
+
+// Main runs the command line and returns the exit code.
+func Main(line []string) int {
+	ctx, stop := interruptible()
+	defer stop()
+	root := &cobra.Command{
+		Use:           "assay",
+		Short:         "Prove whether storage keeps its promises",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          args(cobra.NoArgs), // so that an unknown command is an error of usage
+		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetArgs(line)
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage{err} })
+	root.AddCommand(runCommand(), selftestCommand(), cleanCommand(), schemaCommand())
+	err := root.ExecuteContext(ctx)
+	var v verdictError
+	switch {
+	case err == nil:
+		return exitPass
+	case errors.As(err, &v):
+		return map[verdict.Verdict]int{verdict.Fail: exitFail, verdict.Inconclusive: exitInconclusive}[verdict.Verdict(v)]
+	}
+	fmt.Fprintln(os.Stderr, "assay:", err)
+	var u usage
+	if errors.As(err, &u) || scenario.IsConfig(err) {
+		return exitUsage
+	}
+	return exitInconclusive
+}
+
+// interruptible gives a context that the first SIGINT or SIGTERM ends. The
+// second ends the process at once; assay clean does what is left then.
+func interruptible() (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	go func() {
+		if _, ok := <-signals; !ok {
+			return
+		}
+		fmt.Fprintln(os.Stderr, "\nassay: interrupted, cleaning up (once more ends it at once; assay clean does the rest)")
+		cancel(scenario.ErrInterrupted)
+		if _, ok := <-signals; ok {
+			os.Exit(exitInconclusive)
+		}
+	}()
+	return ctx, func() { signal.Stop(signals); close(signals); cancel(nil) }
+}
+
+// usage is an error in how the command was called.
+type usage struct{ error }
+
+func (u usage) Unwrap() error { return u.error }
+
+// verdictError is a verdict that is no pass: it is printed already.
+type verdictError verdict.Verdict
+
+func (v verdictError) Error() string { return verdict.Verdict(v).String() }
+
+// args makes cobra's refusal of arguments an error of usage.
+func args(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(c *cobra.Command, a []string) error {
+		if err := check(c, a); err != nil {
+			return usage{err}
+		}
+		return nil
+	}
+}
+
+// of gives the error that a verdict is for the exit code.
+func of(v verdict.Verdict) error {
+	if v == verdict.Pass {
+		return nil
+	}
+	return verdictError(v)
+}

@@ -1,0 +1,120 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/seed-1b600011/assay/machine"
+	"github.com/seed-1b600011/assay/object"
+	"github.com/seed-1b600011/assay/scenario"
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+)
+
+// newRegistry knows everything that this binary can do.
+func newRegistry(w object.World) *scenario.Registry {
+	reg := &scenario.Registry{}
+	object.Register(reg, w)
+	return reg
+}
+
+// undoes says how everything that this binary makes is undone.
+func undoes() map[string]machine.Undo {
+	all := machine.Undoes()
+	for kind, undo := range object.Undoes() {
+		all[kind] = undo
+	}
+	return all
+}
+
+// worldFlags are the flags that say where targets are.
+type worldFlags struct{ object.Files }
+
+func (f *worldFlags) add(c *cobra.Command) {
+	c.Flags().StringVar(&f.Endpoint, "endpoint", os.Getenv("ASSAY_ENDPOINT"), "`FILE` with host, access_key and secret_key of the store to test; none: the reference store")
+	c.Flags().StringVar(&f.Backends, "backends", os.Getenv("ASSAY_BACKENDS"), "`FILE` with the backends on which that store keeps buckets")
+	c.Flags().StringVar(&f.Secrets, "secrets", os.Getenv("ASSAY_SECRETS"), "`FILE` with the backends' credentials")
+}
+
+// dirFlag is where records are kept.
+type dirFlag struct{ dir string }
+
+func (f *dirFlag) add(c *cobra.Command) {
+	c.Flags().StringVar(&f.dir, "dir", machine.StateDir(), "`DIR` for histories, ledgers and evidence; not on the target")
+}
+
+func (f *dirFlag) open() (*machine.Ledger, error) {
+	dir, err := filepath.Abs(f.dir)
+	if err != nil {
+		return nil, err
+	}
+	l, err := machine.OpenLedger(dir)
+	if err != nil {
+		return nil, scenario.Misconfigured("--dir "+f.dir, "%v", err)
+	}
+	return l, nil
+}
+
+// terminalWidth is the width of the terminal that f is, in columns, or 0.
+func terminalWidth(f *os.File) int {
+	if !term.IsTerminal(int(f.Fd())) || os.Getenv("TERM") == "dumb" {
+		return 0
+	}
+	width, _, err := term.GetSize(int(f.Fd()))
+	if err != nil || width < 20 {
+		return 80
+	}
+	return width
+}
+
+func cleanCommand() *cobra.Command {
+	var dir dirFlag
+	c := &cobra.Command{
+		Use:   "clean",
+		Short: "Remove what killed runs have left behind",
+		Args:  args(cobra.NoArgs),
+		RunE: func(c *cobra.Command, _ []string) error {
+			n := 0
+			err := machine.Clean(c.Context(), dir.dir, undoes(), func(t machine.Cleaned) {
+				n++
+				if t.Err == nil {
+					fmt.Fprintf(c.OutOrStdout(), "removed %s %s\n", t.Entry.Kind, t.Entry.Name)
+				}
+			})
+			if err == nil && n == 0 {
+				fmt.Fprintln(c.OutOrStdout(), "nothing was left behind")
+			}
+			return err
+		},
+	}
+	dir.add(c)
+	return c
+}
+
+func schemaCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "schema",
+		Short: "Print the JSON Schema of scenario files, for editors",
+		Args:  args(cobra.NoArgs),
+		RunE: func(c *cobra.Command, _ []string) error {
+			_, err := c.OutOrStdout().Write(newRegistry(object.World{}).Schema())
+			return err
+		},
+	}
+}
+
+// withLedger calls do with a ledger that is closed afterwards.
+func withLedger(ctx context.Context, dir *dirFlag, do func(context.Context, *machine.Ledger) error) (err error) {
+	ledger, err := dir.open()
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if closing := ledger.Close(); closing != nil && err == nil {
+			err = closing
+		}
+	}()
+	return do(ctx, ledger)
+}

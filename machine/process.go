@@ -1,0 +1,85 @@
+package machine
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// killByToken kills every process that carries the token in its environment.
+// The environment, unlike a process id, is never reused by a stranger; the
+// signal goes through a pidfd (pidfd_open(2)) that was opened before the
+// environment was read, so it cannot hit another process either.
+func killByToken(ctx context.Context, token string) error {
+	dirs, err := filepath.Glob("/proc/[0-9]*")
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, dir := range dirs {
+		pid, err := strconv.Atoi(filepath.Base(dir))
+		if err != nil || pid == os.Getpid() {
+			continue
+		}
+		if err := killIfCarries(ctx, pid, []byte(tokenEnv+"="+token)); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func killIfCarries(ctx context.Context, pid int, want []byte) error {
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return nil // it has ended
+	}
+	defer unix.Close(fd)
+	env, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
+	if err != nil {
+		return nil // it has ended, or is not ours
+	}
+	for v := range bytes.SplitSeq(env, []byte{0}) {
+		if bytes.Equal(v, want) {
+			return killAndAwait(ctx, fd, pid)
+		}
+	}
+	return nil
+}
+
+func killAndAwait(ctx context.Context, pidfd, pid int) error {
+	if err := unix.PidfdSendSignal(pidfd, unix.SIGKILL, nil, 0); err != nil {
+		if errors.Is(err, unix.ESRCH) {
+			return nil
+		}
+		return fmt.Errorf("kill process %d: %w", pid, err)
+	}
+	for deadline := time.Now().Add(endPatience); time.Now().Before(deadline) && ctx.Err() == nil; {
+		poll := []unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}} // readable once the process has ended
+		if n, _ := unix.Poll(poll, 100); n > 0 {
+			return nil
+		}
+	}
+	return fmt.Errorf("process %d does not end after SIGKILL: %s", pid, processState(pid))
+}
+
+// processState is what /proc says of a process, for people.
+func processState(pid int) string {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return "it is not in /proc"
+	}
+	rest := b[bytes.LastIndexByte(b, ')')+1:] // the name in parentheses may hold anything
+	rest = bytes.TrimLeft(rest, " ")
+	if len(rest) == 0 {
+		return "its state is unknown"
+	}
+	wchan, _ := os.ReadFile(fmt.Sprintf("/proc/%d/wchan", pid))
+	return fmt.Sprintf("state %c, waiting in %q", rest[0], wchan)
+}

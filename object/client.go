@@ -1,0 +1,93 @@
+package object
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+
+	"github.com/seed-1b600011/assay/history"
+)
+
+// Client is what assay asks of an object store. Every call is one request,
+// never repeated behind the caller's back; errors are of type *Error. It is
+// safe for concurrent use.
+type Client interface {
+	// CreateBucket makes a bucket; location is the backend it is kept on, or
+	// empty for the store's own choice.
+	CreateBucket(ctx context.Context, bucket, location string) error
+	DeleteBucket(ctx context.Context, bucket string) error
+	// Put stores size bytes of body under the key.
+	Put(ctx context.Context, bucket, key string, body io.ReadSeeker, size int64) error
+	// Get gives the object's size and bytes; the caller closes the body.
+	Get(ctx context.Context, bucket, key string) (body io.ReadCloser, size int64, err error)
+	Delete(ctx context.Context, bucket, key string) error
+	// DeleteMany deletes up to 1000 keys.
+	DeleteMany(ctx context.Context, bucket string, keys []string) error
+	// List gives up to limit keys (at most 1000) in order, those after the
+	// key given; more says whether there are others behind them.
+	List(ctx context.Context, bucket, after string, limit int) (page []Listed, more bool, err error)
+}
+
+// Listed is one entry of a listing.
+type Listed struct {
+	Key  string
+	Size int64
+}
+
+// Error is a request that did not succeed.
+type Error struct {
+	Doing  string // "put bucket/key"
+	Status int    // of HTTP; 0 if there was no answer
+	Code   string // of S3, such as NoSuchKey
+	Err    error
+}
+
+func (e *Error) Error() string {
+	switch {
+	case e.Status == 0:
+		return fmt.Sprintf("%s: %v", e.Doing, e.Err)
+	case e.Code == "":
+		return fmt.Sprintf("%s: HTTP status %d %s, and no S3 error in the answer", e.Doing, e.Status, http.StatusText(e.Status))
+	default:
+		return fmt.Sprintf("%s: %s (HTTP status %d)", e.Doing, e.Code, e.Status)
+	}
+}
+
+// Unwrap is the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// statusOf is the HTTP status with which a store answered, or 0.
+func statusOf(err error) int {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Status
+	}
+	return 0
+}
+
+// Absent says whether the store answered that the object is not there.
+func Absent(err error) bool { return statusOf(err) == http.StatusNotFound }
+
+// phaseOf says what an error leaves of a request: an answer of the 400s means
+// that it was not done and will not be, as does a connection that was never
+// made; anything else leaves it open. 408 and 429 may come from something in
+// front of the store that had already passed the request on.
+func phaseOf(err error) history.Phase {
+	if err == nil {
+		return history.Acknowledged
+	}
+	switch status := statusOf(err); {
+	case status == http.StatusRequestTimeout, status == http.StatusTooManyRequests:
+		return history.Unknown
+	case status >= 400 && status < 500:
+		return history.Refused
+	}
+	var dial *net.OpError
+	if errors.As(err, &dial) && dial.Op == "dial" {
+		return history.Refused
+	}
+	return history.Unknown
+}

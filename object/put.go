@@ -1,0 +1,21 @@
+package object
+
+import (
+	"context"
+
+	"github.com/seed-1b600011/assay/scenario"
+)
+
+func registerPut(r *scenario.Registry) {
+	Test(r, scenario.Test{
+		Name: "put", Doc: "puts every object once",
+		Objects: scenario.Objects{Count: 100, Size: scenario.Range[scenario.Size]{Min: 1 << 10, Max: 1 << 10}},
+	}, struct{}{}, func(ctx context.Context, b *Bucket, o *Objects, _ struct{}) error {
+		for object := range o.Mine {
+			if err := b.Put(ctx, object); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}

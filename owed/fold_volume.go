@@ -1,0 +1,230 @@
+package owed
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/seed-1b600011/assay/history"
+)
+
+func (b *Book) issueVolume(p *pending, r history.Record) error {
+	t := p.target
+	if p.verb.promises() {
+		t.medium = false
+	}
+	switch p.verb {
+	case verbWrite, verbTruncate, verbPunch:
+		b.issueData(p, r)
+	case verbCreate, verbMkdir, verbUnlink, verbRename, verbLink:
+		b.issueName(p, r)
+	case verbFsync, verbSyncDir:
+		p.file = t.current(r.Object)
+		if p.file == nil {
+			p.missing = "no operation made what it syncs"
+		}
+	}
+	return nil
+}
+
+// issueData begins an operation on the bytes of the file that the path names now.
+func (b *Book) issueData(p *pending, r history.Record) {
+	f := p.target.current(r.Object)
+	if f == nil || f.dir {
+		p.missing = "no operation made the file that it changes"
+		return
+	}
+	w := b.newOp(p.verb, r)
+	switch p.verb {
+	case verbTruncate:
+		w.value, w.generation, w.from, w.to = nothing, 0, r.To, forever
+	case verbPunch:
+		w.value, w.generation = nothing, 0
+	default:
+		f.top = max(f.top, r.Generation)
+	}
+	w.name = &binding{file: f}
+	w.exposed = p.target.faults > 0
+	f.addData(w)
+	p.ops = []*op{w}
+}
+
+func (f *file) addData(w *op) {
+	f.data.add(w)
+	if w.verb == verbTruncate || w.verb == verbWrite && w.from < w.to {
+		f.size.add(w)
+	}
+	f.dirty = append(f.dirty, w)
+}
+
+// settle drops what w, now durable, has made impossible.
+func (w *op) settle() {
+	if w.name.reg != nil {
+		w.name.reg.ops = prune(w.name.reg.ops)
+		return
+	}
+	w.name.file.data.settle(w)
+	w.name.file.size.prune()
+}
+
+// scope gives the files and directories that the sync p covers.
+func (p *pending) scope() []*file {
+	if p.verb == verbSyncFS {
+		return p.target.files
+	}
+	if p.file == nil {
+		return nil
+	}
+	return []*file{p.file}
+}
+
+// endSync does what a sync promises, or takes back what a failed one puts in
+// doubt. A sync that was acknowledged but not Synced gives no word on
+// durability, and does neither.
+func (b *Book) endSync(p *pending, outcome history.Phase) {
+	for _, f := range p.scope() {
+		switch outcome {
+		case history.Synced:
+			f.synced(p.issued)
+		case history.Refused, history.Unknown:
+			f.failed()
+		}
+	}
+	if outcome == history.Synced && p.target.rule.FsyncNames && p.verb == verbFsync && p.file != nil {
+		p.file.syncNames(p.issued)
+	}
+}
+
+// synced makes durable what had returned before the sync was called.
+func (f *file) synced(called int64) {
+	var now []*op
+	f.dirty = slices.DeleteFunc(f.dirty, func(w *op) bool {
+		if w.ended < called && w.waits() {
+			w.durable = true
+			now = append(now, w)
+		}
+		return !w.mayBecomeDurable()
+	})
+	for _, w := range now {
+		w.settle()
+	}
+}
+
+// mayBecomeDurable tells whether a later sync may still make w durable.
+func (w *op) mayBecomeDurable() bool {
+	return w.waits() || w.outcome == history.Issued && w.ended == forever && !w.void
+}
+
+// failed voids what a failed sync may have dropped: whatever was issued so far
+// and is not durable. The kernel tells a write error once, marks the page
+// clean, and the next sync succeeds and means nothing.
+func (f *file) failed() {
+	for _, w := range f.dirty {
+		w.void = w.void || !w.durable
+	}
+	f.dirty = nil
+}
+
+// syncNames makes durable the names of f, and those of the directories above,
+// on a file system that promises it.
+func (f *file) syncNames(called int64) {
+	for depth := 0; f != nil && f.number != 0 && depth < maxDepth; depth++ {
+		var up *file
+		for _, w := range f.bindings {
+			if w.ended < called && w.waits() {
+				w.durable = true
+				w.settle()
+			}
+			if w.durable {
+				up = w.name.reg.dir
+			}
+		}
+		f = up
+	}
+}
+
+// round ends what was in flight on volumes. A request to a bucket may still
+// arrive, so nothing ends there.
+func (b *Book) round(r history.Record) error {
+	for _, t := range b.targets {
+		if !t.rule.volume() || r.Target != "" && r.Target != t.name {
+			continue
+		}
+		for key, p := range b.open {
+			if p.target != t {
+				continue
+			}
+			for _, w := range p.ops {
+				w.ended = min(w.ended, b.position)
+			}
+			if p.verb.isSync() {
+				for _, f := range p.scope() {
+					f.doubt()
+				}
+			}
+			delete(b.open, key)
+			b.cutOff[key] = struct{}{}
+		}
+		for _, w := range t.unknown {
+			w.ended = min(w.ended, b.position)
+		}
+		t.unknown = nil
+		t.medium = r.Verb == "power-cut"
+		if t.medium {
+			for _, f := range t.files {
+				f.cut()
+			}
+		}
+		for _, f := range t.files {
+			f.dirty = slices.DeleteFunc(f.dirty, func(w *op) bool { return !w.mayBecomeDurable() })
+		}
+	}
+	return nil
+}
+
+// cut voids what is not durable.
+func (f *file) cut() { f.failed() }
+
+// doubt voids what a sync that was cut short may have dropped: only a fault
+// that fails writes makes a sync drop anything.
+func (f *file) doubt() {
+	f.dirty = slices.DeleteFunc(f.dirty, func(w *op) bool {
+		w.void = w.void || w.exposed && !w.durable
+		return w.void
+	})
+}
+
+// failsWrites are the faults under which honest storage may drop what it has
+// not been asked to sync, and will say so at the next sync only.
+var failsWrites = [...]string{"error-writes", "error-flushes", "hang"}
+
+// fault counts the faults that fail writes, and exposes what they may drop.
+func (b *Book) fault(r history.Record) {
+	if !slices.ContainsFunc(failsWrites[:], func(name string) bool {
+		return r.Verb == name || strings.HasPrefix(string(r.Detail), name)
+	}) {
+		return
+	}
+	step := 1
+	if r.Phase == history.FaultOff {
+		step = -1
+	}
+	if r.Target == "" {
+		b.faults = max(0, b.faults+step)
+	} else {
+		b.target(r.Target)
+	}
+	for _, t := range b.targets {
+		if r.Target != "" && r.Target != t.name {
+			continue
+		}
+		t.faults = max(0, t.faults+step)
+		if t.faults == 0 {
+			continue
+		}
+		for _, f := range t.files {
+			for _, w := range f.dirty {
+				w.exposed = true
+			}
+		}
+	}
+}

@@ -1,0 +1,265 @@
+package owed
+
+import (
+	"fmt"
+	"iter"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/seed-1b600011/assay/verdict"
+)
+
+// Name is what a volume owes under one path.
+type Name struct {
+	Path        string
+	MayBeAbsent bool
+	Files       []File // that may be there, the one named last at the end
+	State       State  // the same with its evidence, for a finding; Generations mean nothing here
+
+	ever []*file // that were ever there, as far as the book still knows
+	held bool    // some operation used the name
+}
+
+// Entry is what a check found under a path.
+type Entry struct {
+	Dir  bool
+	File uint64 // the FileID that its content names; 0: it has none that tells
+}
+
+// Name is what the volume owes under a path. Where a directory above may have
+// several names, or be absent, so may what is in it.
+func (b *Book) Name(volume, p string) Name {
+	n := Name{Path: path.Join(steps(p)...)}
+	n.State = State{Target: volume, Object: n.Path, whole: true, naming: true, start: b.start}
+	t := b.targets[volume]
+	names := steps(p)
+	if t == nil || t.root == nil || len(names) == 0 {
+		n.MayBeAbsent = t == nil || t.root == nil
+		return n
+	}
+	dirs := []*file{t.root}
+	var legal []*op
+	for i, base := range names {
+		legal = nil
+		n.ever, n.held = nil, false
+		for _, dir := range dirs {
+			reg := dir.entries[base]
+			if reg == nil {
+				n.MayBeAbsent = true
+				continue
+			}
+			n.held = n.held || len(reg.ops) > 1 || reg.ops[0].verb != verbOther
+			for _, w := range reg.ops {
+				if w.name.file != nil {
+					n.ever = append(n.ever, w.name.file)
+				}
+			}
+			legal = append(legal, allowed(reg.ops)...)
+		}
+		dirs = nil
+		for _, w := range legal {
+			f := w.name.file
+			switch {
+			case f == nil:
+				n.MayBeAbsent = true
+			case i == len(names)-1:
+				n.Files = appendNew(n.Files, File{b, t, f, n.Path})
+			case f.dir:
+				if !slices.Contains(dirs, f) {
+					dirs = append(dirs, f)
+				}
+			default:
+				n.MayBeAbsent = true // a file where a directory would have to be
+			}
+		}
+	}
+	n.State.allow(legal)
+	if len(legal) == 0 {
+		n.MayBeAbsent = true
+		n.State.allow([]*op{original()})
+	}
+	return n
+}
+
+func appendNew(files []File, f File) []File {
+	files = slices.DeleteFunc(files, func(have File) bool { return have.file == f.file })
+	return append(files, f)
+}
+
+// Names gives every path that some operation used and that may, by what is
+// owed of the directories above, exist; by path.
+func (b *Book) Names(volume string) iter.Seq[Name] {
+	return func(yield func(Name) bool) {
+		t := b.targets[volume]
+		if t == nil || t.root == nil {
+			return
+		}
+		all := map[string]bool{}
+		t.root.under("", all, map[*file]bool{})
+		for _, p := range slices.Sorted(maps.Keys(all)) {
+			if !yield(b.Name(volume, p)) {
+				return
+			}
+		}
+	}
+}
+
+// under collects the paths below f; above are the directories on the way, so
+// that two that may lie in each other end the walk.
+func (f *file) under(prefix string, all map[string]bool, above map[*file]bool) {
+	if above[f] || len(above) > maxDepth {
+		return
+	}
+	above[f] = true
+	for base, reg := range f.entries {
+		p := path.Join(prefix, base)
+		all[p] = true
+		for _, w := range allowed(reg.ops) {
+			if d := w.name.file; d != nil && d.dir {
+				d.under(p, all, above)
+			}
+		}
+	}
+	delete(above, f)
+}
+
+// File gives the file with this number.
+func (b *Book) File(volume string, id uint64) (File, bool) {
+	t := b.targets[volume]
+	if t == nil || t.byNumber[id] == nil {
+		return File{}, false
+	}
+	f := t.byNumber[id]
+	return File{b, t, f, f.lastPath()}, true
+}
+
+// Extents gives the ranges of the file that the path names, the one named last
+// where several are possible.
+func (b *Book) Extents(volume, p string) iter.Seq[Extent] {
+	files := b.Name(volume, p).Files
+	if len(files) == 0 {
+		return func(func(Extent) bool) {}
+	}
+	return files[len(files)-1].Extents()
+}
+
+// JudgeFile judges a file's content by the path it was found under: as the one
+// that it deviates least from, among those that may be there.
+func (b *Book) JudgeFile(volume, p string, seen Seen) []Deviation {
+	var best []Deviation
+	for _, f := range slices.Backward(b.Name(volume, p).Files) {
+		d := f.Judge(seen)
+		if len(d) == 0 {
+			return nil
+		}
+		if best == nil || len(d) < len(best) {
+			best = d
+		}
+	}
+	return best
+}
+
+// JudgeNames judges the names of a volume. found has every path in it, the
+// root left out. A file that was only ever renamed must be under one of its
+// names; a directory that must not be there is named once, not with all in it.
+func (b *Book) JudgeNames(volume string, found map[string]Entry) []Deviation {
+	t := b.targets[volume]
+	if t == nil || t.root == nil {
+		return nil
+	}
+	var out []Deviation
+	blamed, lost := map[string]bool{}, map[string]bool{}
+	blame := func(n Name, kind verdict.Kind, what string) {
+		d := n.State.deviations()
+		d.add(kind, 0, 0, what)
+		out = append(out, d.list...)
+		blamed[n.Path] = true
+	}
+	for n := range b.Names(volume) {
+		if _, there := found[n.Path]; !there && !n.MayBeAbsent {
+			blame(n, verdict.Lost, "no such name")
+			lost[n.Path] = true
+		}
+	}
+	for _, p := range slices.Sorted(maps.Keys(found)) {
+		if n := b.Name(volume, p); !blamedAbove(blamed, n.Path) {
+			if kind, what := n.judge(t, found[p]); kind != "" {
+				blame(n, kind, what)
+			}
+		}
+	}
+	return append(out, b.judgePresence(t, found, lost)...)
+}
+
+func blamedAbove(blamed map[string]bool, p string) bool {
+	for p != "." && p != "" {
+		if p = path.Dir(p); blamed[p] {
+			return true
+		}
+	}
+	return false
+}
+
+// judge judges what was found under a name; the empty kind is legal.
+func (n Name) judge(t *target, e Entry) (kind verdict.Kind, what string) {
+	what = "a file"
+	if e.Dir {
+		what = "a directory"
+	}
+	if len(n.Files) == 0 {
+		if n.held {
+			return verdict.Resurrected, what
+		}
+		return verdict.Corrupt, what + " that nobody made"
+	}
+	like := false
+	for _, f := range n.Files {
+		if f.file.strange || f.file.dir == e.Dir && (e.File == 0 || e.File == f.file.number) {
+			return "", ""
+		}
+		like = like || f.file.dir == e.Dir
+	}
+	if !like {
+		return verdict.Corrupt, what
+	}
+	if f := t.byNumber[e.File]; f != nil {
+		what = "the file once made as " + f.lastPath()
+		if slices.Contains(n.ever, f) {
+			return verdict.Stale, what
+		}
+		return verdict.Misdirected, what
+	}
+	return "", "" // content that names nobody's file is judged as content
+}
+
+// judgePresence finds files that must be under one of several names and are
+// under none.
+func (b *Book) judgePresence(t *target, found map[string]Entry, lost map[string]bool) (out []Deviation) {
+	s := newPresence()
+	for _, f := range t.files[1:] {
+		w, owed := s.owed(f)
+		if !owed || f.strange {
+			continue
+		}
+		paths := f.paths(0)
+		if len(paths) == 0 || slices.ContainsFunc(paths, func(p string) bool { return f.mayBe(found, p) || lost[p] || blamedAbove(lost, p) }) {
+			continue
+		}
+		slices.Sort(paths)
+		st := State{Target: t.name, Object: paths[0], whole: true, naming: true, start: b.start}
+		st.allow([]*op{w})
+		d := st.deviations()
+		d.blank.Promised = fmt.Sprintf("a file under %s: %s", strings.Join(paths, " or "), d.blank.Promised)
+		d.add(verdict.Lost, 0, 0, "none of these names has it")
+		out = append(out, d.list...)
+	}
+	return out
+}
+
+// mayBe tells whether what was found under p may be f.
+func (f *file) mayBe(found map[string]Entry, p string) bool {
+	e, there := found[p]
+	return there && e.Dir == f.dir && (e.File == 0 || e.File == f.number)
+}

@@ -1,0 +1,69 @@
+package owed
+
+// verb is a history's verb as a small number.
+type verb uint8
+
+const (
+	verbOther verb = iota // reads and whatever promises nothing
+	verbPut
+	verbDelete
+	verbGet
+	verbCreate
+	verbMkdir
+	verbWrite
+	verbTruncate
+	verbPunch
+	verbUnlink
+	verbRename
+	verbLink
+	verbFsync
+	verbSyncDir
+	verbSyncFS
+	verbCheck
+)
+
+// words has the verbs that are understood; of those that share a number, the
+// first is the one that a checkpoint writes.
+var words = [...]struct {
+	word string
+	verb verb
+}{
+	{"put", verbPut}, {"delete", verbDelete}, {"get", verbGet},
+	{"create", verbCreate}, {"mkdir", verbMkdir},
+	{"write", verbWrite}, {"append", verbWrite},
+	{"truncate", verbTruncate}, {"punch", verbPunch},
+	{"unlink", verbUnlink}, {"rmdir", verbUnlink},
+	{"rename", verbRename}, {"link", verbLink},
+	{"fsync", verbFsync}, {"fdatasync", verbFsync},
+	{"syncdir", verbSyncDir}, {"syncfs", verbSyncFS},
+	{"check", verbCheck},
+}
+
+func verbOf(word string) verb {
+	for _, w := range words {
+		if w.word == word {
+			return w.verb
+		}
+	}
+	return verbOther
+}
+
+func (v verb) String() string {
+	for _, w := range words {
+		if w.verb == v {
+			return w.word
+		}
+	}
+	return "read"
+}
+
+// promises tells whether an acknowledgement of v puts something at stake.
+func (v verb) promises() bool { return v != verbOther && v != verbGet && v != verbCheck }
+
+// onBucket tells whether v belongs to buckets; the rest belong to volumes.
+func (v verb) onBucket() bool { return v == verbPut || v == verbDelete }
+
+// onVolume tells whether v belongs to volumes only.
+func (v verb) onVolume() bool { return v >= verbCreate && v <= verbSyncFS }
+
+func (v verb) isSync() bool { return v >= verbFsync && v <= verbSyncFS }

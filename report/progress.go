@@ -1,0 +1,123 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/seed-1b600011/assay/verdict"
+)
+
+// Progress shows events as they come: on a terminal one line that is written
+// over and over, elsewhere a line per state and one every ten seconds. Its
+// Event may be called by several goroutines at once.
+type Progress struct {
+	w        io.Writer
+	terminal bool
+	width    int // of the terminal, in columns
+
+	mu      sync.Mutex
+	state   verdict.State
+	entered time.Time // when the state began
+	told    time.Time // when the last plain line was written
+	last    verdict.Tick
+	lastAt  time.Time
+	drawn   int // columns of the line on the terminal
+}
+
+const plainEvery = 10 * time.Second
+
+// NewProgress writes to w. width is that of the terminal in columns; 0 if w
+// is none.
+func NewProgress(w io.Writer, width int) *Progress {
+	return &Progress{w: w, terminal: width > 0, width: width}
+}
+
+// Event shows an event.
+func (p *Progress) Event(e verdict.Event) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case e.Finding != nil:
+		p.line("finding: %v", *e.Finding)
+	case e.Message != "":
+		p.line("%s: %s", e.Scenario, e.Message)
+	case e.Tick != nil:
+		p.tick(e)
+	case e.State == verdict.Done:
+		p.erase()
+	default:
+		p.state, p.entered, p.lastAt = e.State, e.At, time.Time{}
+		if !p.terminal && e.State == verdict.Drive {
+			p.line("%s: %s", title(e), e.State)
+			p.told = e.At
+		}
+	}
+}
+
+func (p *Progress) tick(e verdict.Event) {
+	defer func() { p.last, p.lastAt = *e.Tick, e.At }()
+	if p.terminal {
+		p.draw(p.status(e))
+		return
+	}
+	if e.At.Sub(p.told) >= plainEvery {
+		p.line("%s", p.status(e))
+		p.told = e.At
+	}
+}
+
+// status is a tick in a line: state, share, counts, rate, what is left.
+func (p *Progress) status(e verdict.Event) string {
+	t := e.Tick
+	parts := []string{title(e), string(t.State)}
+	if t.Total > 0 {
+		parts = append(parts, fmt.Sprintf("%d%%", 100*t.Done/t.Total), fmt.Sprintf("%s of %s", Number(t.Done), Number(t.Total)))
+	}
+	if !p.lastAt.IsZero() && e.At.After(p.lastAt) {
+		seconds := e.At.Sub(p.lastAt).Seconds()
+		parts = append(parts, Number(int64(float64(t.Latency.Count-p.last.Latency.Count)/seconds))+"/s",
+			Bytes(int64(float64(t.Bytes-p.last.Bytes)/seconds))+"/s")
+	}
+	parts = append(parts, Bytes(t.Bytes))
+	if bad := t.Refused + t.Unknown; bad > 0 {
+		parts = append(parts, Number(bad)+" not acknowledged")
+	}
+	if t.Done > 0 && t.Total > t.Done {
+		left := time.Duration(float64(e.At.Sub(p.entered)) / float64(t.Done) * float64(t.Total-t.Done))
+		parts = append(parts, left.Round(time.Second).String()+" left")
+	}
+	return strings.Join(parts, "  ")
+}
+
+func title(e verdict.Event) string {
+	if e.Round > 0 {
+		return fmt.Sprintf("%s, round %d", e.Scenario, e.Round+1)
+	}
+	return e.Scenario
+}
+
+// draw writes a line over the one before.
+func (p *Progress) draw(s string) {
+	r := []rune(s)
+	if len(r) >= p.width {
+		r = append(r[:max(p.width-2, 0)], '…')
+	}
+	fmt.Fprintf(p.w, "\r%s%s", string(r), strings.Repeat(" ", max(0, p.drawn-len(r))))
+	p.drawn = len(r)
+}
+
+func (p *Progress) erase() {
+	if p.drawn > 0 {
+		fmt.Fprintf(p.w, "\r%s\r", strings.Repeat(" ", p.drawn))
+		p.drawn = 0
+	}
+}
+
+// line writes a line that stays.
+func (p *Progress) line(format string, args ...any) {
+	p.erase()
+	fmt.Fprintf(p.w, format+"\n", args...)
+}

@@ -1,0 +1,144 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/seed-1b600011/assay/scenario"
+	"github.com/seed-1b600011/assay/verdict"
+)
+
+// findingsShown is how many findings of one run are shown whole.
+const findingsShown = 10
+
+// Text writes the outcomes for a person: a table of them, then each finding
+// with what was promised and what was found.
+func Text(w io.Writer, r Run) error {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "SCENARIO\tVERDICT\tROUNDS\tOPERATIONS\tBYTES\tP50\tP99\tTOOK")
+	for _, o := range r.Outcomes {
+		t := o.Tick
+		fmt.Fprintf(table, "%s\t%s\t%d\t%s\t%s\t%v\t%v\t%v\n", printable(o.Plan.Name), o.Verdict, o.Rounds,
+			Number(t.Acknowledged+t.Refused+t.Unknown), Bytes(t.Bytes), Brief(t.Latency.Quantile(0.5)), Brief(t.Latency.Quantile(0.99)), Brief(o.Took))
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	for _, o := range r.Outcomes {
+		if err := explain(w, o); err != nil {
+			return err
+		}
+	}
+	_, err := fmt.Fprintf(w, "\n%s (seed %v)\n", r.Verdict(), r.Seed)
+	return err
+}
+
+// explain writes what a person wants to know of an outcome that is no plain pass.
+func explain(w io.Writer, o *scenario.Outcome) error {
+	var b strings.Builder
+	if o.Why != "" {
+		fmt.Fprintf(&b, "\n%s: %s: %s\n", printable(o.Plan.Name), o.Verdict, o.Why)
+	}
+	if o.Err != nil && o.Why != o.Err.Error() {
+		fmt.Fprintf(&b, "\n%s: %v\n", printable(o.Plan.Name), o.Err)
+	}
+	for i, f := range o.Findings {
+		if i == findingsShown {
+			fmt.Fprintf(&b, "\n  and %d more findings\n", len(o.Findings)-i)
+			break
+		}
+		finding(&b, o, i, f)
+	}
+	for _, f := range o.Faults {
+		fmt.Fprintf(&b, "\n  fault %s: began %s, touched %s", f.Name, times(f.Began), Number(f.Touched))
+		if len(f.Planted) > 0 {
+			fmt.Fprintf(&b, " (%s)", strings.Join(quoted(f.Planted), ", "))
+		}
+		b.WriteByte('\n')
+	}
+	if o.Dir != "" {
+		fmt.Fprintf(&b, "\n  records  %s\n  again    assay run %s/plan.yaml\n", o.Dir, o.Dir)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func finding(b *strings.Builder, o *scenario.Outcome, i int, f verdict.Finding) {
+	fmt.Fprintf(b, "\n  %s: finding %d of %d: %s, found by %s\n", printable(o.Plan.Name), i+1, len(o.Findings), strings.ToUpper(string(f.Kind)), f.Check)
+	place := f.Target
+	if f.Object != "" {
+		place += " " + printable(f.Object)
+	}
+	if f.From != 0 || f.To != 0 {
+		place += fmt.Sprintf(", bytes %d to %d", f.From, f.To-1)
+	}
+	fmt.Fprintf(b, "    where     %s\n    promised  %s\n    found     %s\n", place, f.Promised, f.Found)
+	looked := "once"
+	if f.Last.After(f.First) {
+		looked = "again " + f.Last.Sub(f.First).Round(time.Millisecond).String() + " later: "
+		if f.Stable {
+			looked += "the same"
+		} else {
+			looked += "no longer the same"
+		}
+	}
+	fmt.Fprintf(b, "    looked    %s, %s\n", f.First.Format("15:04:05.000"), looked)
+}
+
+// printable is s without what would move a terminal's cursor.
+func printable(s string) string {
+	if q := strconv.Quote(s); q[1:len(q)-1] != s {
+		return q
+	}
+	return s
+}
+
+func quoted(all []string) []string {
+	q := make([]string, len(all))
+	for i, s := range all {
+		q[i] = printable(s)
+	}
+	return q
+}
+
+func times(n int) string {
+	if n == 1 {
+		return "once"
+	}
+	return Number(int64(n)) + " times"
+}
+
+// Number is n with commas between the thousands.
+func Number(n int64) string {
+	s := strconv.FormatInt(n, 10)
+	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
+
+// Bytes is n in the largest unit (1024-based) that leaves at least 1 of it.
+func Bytes(n int64) string {
+	units := []string{"B", "KiB", "MiB", "GiB", "TiB", "PiB"}
+	v, i := float64(n), 0
+	for v >= 1024 && i < len(units)-1 {
+		v, i = v/1024, i+1
+	}
+	if i == 0 {
+		return strconv.FormatInt(n, 10) + " B"
+	}
+	return strconv.FormatFloat(v, 'f', 1, 64) + " " + units[i]
+}
+
+// Brief is a duration to three digits.
+func Brief(d time.Duration) time.Duration {
+	for unit := time.Duration(1); ; unit *= 10 {
+		if d < 1000*unit {
+			return d.Round(unit)
+		}
+	}
+}

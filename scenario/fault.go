@@ -1,0 +1,238 @@
+package scenario
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/seed-1b600011/assay/history"
+	"github.com/seed-1b600011/assay/seed"
+)
+
+// Fault model of triggers: a fault acts never before its trigger, and one that
+// waits for a count acts at exactly that count, because the operation that
+// reaches it waits until the fault is on. A fault that waits for a time acts
+// as soon after it as the machine lets it. A fault without a trigger is on
+// before the first operation.
+
+// schedule is when one fault of a plan acts, over all rounds of a run.
+type schedule struct {
+	run   *run
+	use   FaultUse
+	draws seed.Seed // of its waits and stays, by occurrence
+	lives []Live
+
+	mu      sync.Mutex
+	began   int // occurrences so far
+	touched int64
+	planted []string // objects that it damaged, where the fault knows them
+	on      []Injected
+}
+
+func newSchedule(r *run, i int, use FaultUse) *schedule {
+	s := &schedule{run: r, use: use, draws: r.env.Plan.Draw("faults", strconv.Itoa(i))}
+	for _, t := range r.env.Plan.aimed(use.Fault.Target, use.Aim) {
+		s.lives = append(s.lives, r.lives[use.Fault.Target][t])
+	}
+	return s
+}
+
+// times is how often the fault begins; 0: without end.
+func (s *schedule) times() int {
+	if s.use.Trigger.Times == 0 && s.use.Trigger.Every == nil {
+		return 1
+	}
+	return int(s.use.Trigger.Times)
+}
+
+// pending is whether the fault will begin again.
+func (s *schedule) pending() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.times() == 0 || s.began < s.times()
+}
+
+// waitsForCount is whether the fault waits for a count, which no longer grows
+// once the tests have ended.
+func (s *schedule) waitsForCount() bool {
+	t := s.use.Trigger
+	return t.After != nil && t.After.Counted() || t.Every != nil && t.Every.Counted()
+}
+
+// begin arms the fault for a round. When it returns, a fault without a
+// trigger is on and one that waits for a count is listening. wait returns when
+// the fault will not act any more in this round, or ctx has ended.
+func (s *schedule) begin(ctx context.Context) (wait func() error, err error) {
+	if !s.pending() {
+		return func() error { return nil }, nil
+	}
+	if s.use.Trigger.After == nil && s.use.Trigger.Every == nil {
+		if err := s.inject(ctx); err != nil {
+			return nil, err
+		}
+		return func() error { return s.stay(ctx) }, nil
+	}
+	armed := s.arm()
+	done := make(chan error, 1)
+	go func() { done <- safely(func() error { return s.occurrences(ctx, armed) }) }()
+	return func() error { return <-done }, nil
+}
+
+// alarm is a wait that has begun: ready when the fault is to act, ack once it has.
+type alarm struct {
+	ready <-chan struct{}
+	ack   func()
+}
+
+// arm begins the wait for the next occurrence.
+func (s *schedule) arm() alarm {
+	s.mu.Lock()
+	i := uint64(s.began)
+	s.mu.Unlock()
+	when, name := s.use.Trigger.Every, "every"
+	if (i == 0 && s.use.Trigger.After != nil) || when == nil {
+		when, name = s.use.Trigger.After, "after"
+	}
+	if when.Counted() {
+		ready, on := s.run.env.Meter.At(when.Of, int64(when.Count.Draw(s.draws.For(name), i)))
+		return alarm{ready, on}
+	}
+	ready := make(chan struct{})
+	timer := time.AfterFunc(time.Duration(when.Time.Draw(s.draws.For(name), i)), func() { close(ready) })
+	return alarm{ready, func() { timer.Stop() }}
+}
+
+func (s *schedule) occurrences(ctx context.Context, next alarm) error {
+	for {
+		select {
+		case <-ctx.Done():
+			next.ack()
+			return nil
+		case <-next.ready:
+		}
+		err := s.inject(ctx)
+		again := err == nil && s.pending() && !s.use.Fault.EndsRound
+		due := next
+		if again && s.use.Trigger.Every != nil {
+			next = s.arm() // from when this one began
+		}
+		due.ack()
+		if err != nil {
+			return err
+		}
+		if err := s.stay(ctx); err != nil || !again || s.use.Trigger.Every == nil {
+			if again {
+				next.ack()
+			}
+			return err
+		}
+	}
+}
+
+// inject begins one occurrence on every target that the fault is for.
+func (s *schedule) inject(ctx context.Context) error {
+	s.mu.Lock()
+	s.began++
+	s.mu.Unlock()
+	if err := s.run.record(history.FaultOn, s.use, 0); err != nil {
+		return err
+	}
+	s.run.env.faultsOn.Add(1)
+	for _, l := range s.lives {
+		injected, err := s.use.Fault.Inject(ctx, s.run.env, l, s.use.Options)
+		if err != nil {
+			return fmt.Errorf("fault %s on %s: %w", s.use.Fault.Name, l.Name(), err)
+		}
+		s.mu.Lock()
+		s.on = append(s.on, injected)
+		s.mu.Unlock()
+	}
+	if s.use.Fault.EndsRound {
+		if err := s.run.history(history.Record{Phase: history.Round, Verb: s.use.Fault.Name}); err != nil {
+			return err
+		}
+		s.run.endRound(errRoundEnded)
+	}
+	return nil
+}
+
+// stay keeps the occurrence on for as long as the plan says, then ends it.
+func (s *schedule) stay(ctx context.Context) error {
+	if !s.use.Fault.Instant && !s.use.Fault.EndsRound {
+		var over <-chan time.Time
+		if f := s.use.Trigger.For; f != (Range[Duration]{}) {
+			over = time.After(time.Duration(f.Draw(s.draws.For("for"), uint64(s.began))))
+		}
+		select {
+		case <-over:
+		case <-ctx.Done():
+		}
+	}
+	return s.end(context.WithoutCancel(ctx))
+}
+
+const stopPatience = 30 * time.Second
+
+// end takes the fault away from every target and counts what it touched. It
+// may be called at any time, and again.
+func (s *schedule) end(ctx context.Context) error {
+	s.mu.Lock()
+	on := s.on
+	s.on = nil
+	s.mu.Unlock()
+	if len(on) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, stopPatience)
+	defer cancel()
+	var errs []error
+	var touched int64
+	for _, injected := range slices.Backward(on) {
+		errs = append(errs, injected.Stop(ctx))
+		n, err := injected.Touched(ctx)
+		errs = append(errs, err)
+		touched += n
+		if p, ok := injected.(interface{ Planted() []string }); ok {
+			s.planted = append(s.planted, p.Planted()...)
+		}
+	}
+	s.mu.Lock()
+	s.touched += touched
+	s.mu.Unlock()
+	s.run.env.faultsOn.Add(-1)
+	errs = append(errs, s.run.record(history.FaultOff, s.use, touched))
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("fault %s: take it away: %w", s.use.Fault.Name, err)
+	}
+	return nil
+}
+
+// outcome is what the fault did in the whole run.
+func (s *schedule) outcome() FaultOutcome {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return FaultOutcome{Name: s.use.Fault.Name, Began: s.began, Touched: s.touched, Planted: s.planted}
+}
+
+// FaultOutcome is what one fault of a plan did.
+type FaultOutcome struct {
+	Name    string   `json:"name"`
+	Began   int      `json:"began"`             // how often
+	Touched int64    `json:"touched"`           // requests or blocks
+	Planted []string `json:"planted,omitempty"` // objects that it damaged, where the fault knows them
+}
+
+func (r *run) record(phase history.Phase, use FaultUse, touched int64) error {
+	detail, err := json.Marshal(map[string]any{"fault": use.Fault.Name, "options": use.Options})
+	if err != nil {
+		return fmt.Errorf("fault %s: record it: %w", use.Fault.Name, err)
+	}
+	return r.history(history.Record{Phase: phase, Verb: use.Fault.Name, From: touched, Detail: detail})
+}
+
+func (r *run) history(rec history.Record) error { return r.env.History.Append(rec) }

@@ -1,0 +1,134 @@
+package scenario
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/seed-1b600011/assay/history"
+	"github.com/seed-1b600011/assay/verdict"
+)
+
+// Meter counts what a run does, for its ticks, and lets faults that wait for
+// a count act at exactly that count: the operation that reaches it waits until
+// the fault is on. Its methods may be called by several goroutines at once.
+type Meter struct {
+	mu       sync.Mutex
+	tick     verdict.Tick
+	promises int64
+	counts   map[string]int64
+	waiting  []*waiter
+}
+
+type waiter struct {
+	of    string
+	at    int64
+	ready chan struct{} // closed when the count is reached
+	on    chan struct{} // closed when the operation that reached it may go on
+}
+
+// Operation counts one finished operation: how it ended, the bytes it moved
+// and how long it took.
+func (m *Meter) Operation(ctx context.Context, ended history.Phase, bytes int64, took time.Duration) {
+	m.mu.Lock()
+	switch ended {
+	case history.Acknowledged, history.Synced:
+		m.tick.Acknowledged++
+		m.promises++
+	case history.Observed:
+		m.tick.Acknowledged++
+	case history.Refused:
+		m.tick.Refused++
+	default:
+		m.tick.Unknown++
+	}
+	m.tick.Bytes += bytes
+	m.tick.Latency.Add(took)
+	on := m.count("operations", 1)
+	m.mu.Unlock()
+	await(ctx, on)
+}
+
+// Count adds n to what is counted under a name, such as writes or flushes.
+func (m *Meter) Count(ctx context.Context, of string, n int64) {
+	m.mu.Lock()
+	on := m.count(of, n)
+	m.mu.Unlock()
+	await(ctx, on)
+}
+
+// count is Count with the lock held; it returns what to wait for, or nil.
+func (m *Meter) count(of string, n int64) chan struct{} {
+	if m.counts == nil {
+		m.counts = map[string]int64{}
+	}
+	m.counts[of] += n
+	for i, w := range m.waiting {
+		if w.of == of && m.counts[of] >= w.at {
+			m.waiting = append(m.waiting[:i:i], m.waiting[i+1:]...)
+			close(w.ready)
+			return w.on
+		}
+	}
+	return nil
+}
+
+func await(ctx context.Context, on chan struct{}) {
+	if on == nil {
+		return
+	}
+	select {
+	case <-on:
+	case <-ctx.Done():
+	}
+}
+
+// At asks to be told when so many more of something were counted. The
+// operation that reaches the count waits until on is called.
+func (m *Meter) At(of string, more int64) (ready <-chan struct{}, on func()) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	w := &waiter{of: of, at: m.counts[of] + max(more, 1), ready: make(chan struct{}), on: make(chan struct{})}
+	m.waiting = append(m.waiting, w)
+	return w.ready, sync.OnceFunc(func() { close(w.on); m.forget(w) })
+}
+
+func (m *Meter) forget(w *waiter) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for i, o := range m.waiting {
+		if o == w {
+			m.waiting = append(m.waiting[:i:i], m.waiting[i+1:]...)
+			return
+		}
+	}
+}
+
+// Enter begins a state with so many items to do.
+func (m *Meter) Enter(s verdict.State, total int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.tick.State, m.tick.Total, m.tick.Done = s, total, 0
+}
+
+// Done counts items of the state that are done.
+func (m *Meter) Done(n int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.tick.Done += n
+}
+
+// Promises is how many operations the target has acknowledged that it must
+// answer for: reads are not among them.
+func (m *Meter) Promises() int64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.promises
+}
+
+// Tick is a copy of the counters.
+func (m *Meter) Tick() verdict.Tick {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.tick
+}

@@ -1,0 +1,182 @@
+package scenario
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/seed-1b600011/assay/verdict"
+)
+
+// Registry knows the kinds of target, the tests, the faults and the checks by
+// their names. It is a value that main fills before anything is parsed; after
+// that it is only read, and safe for concurrent use. Registering a name twice,
+// or a check without controls, is a mistake in the program and panics.
+type Registry struct {
+	Clouds []string // backend types that there are; nil: any
+
+	targets map[string]*Target
+	tests   map[string]*Test
+	faults  map[string]*Fault
+	checks  map[string]*Check
+}
+
+// The kinds of target.
+const (
+	BucketKind = "buckets"
+	VolumeKind = "volumes"
+)
+
+// Target is a kind of target.
+type Target struct {
+	Kind string
+	// Prepare makes all targets of this kind that a plan names, in its order.
+	// Where it fails it has undone what it did. An error of the user's is a
+	// ConfigError.
+	Prepare func(ctx context.Context, e *Env) ([]Live, error)
+	// Refuse tells what of a scenario's targets of this kind cannot be made;
+	// nil: nothing.
+	Refuse func(s *Spec) error
+}
+
+// Live is a target that is there. The live types of a kind write the history
+// themselves, so that whoever writes a test cannot forget to.
+type Live interface {
+	// Name is the target's name in the plan.
+	Name() string
+	// Heal brings the target back after the faults have been taken away.
+	Heal(ctx context.Context) error
+	// Close undoes what Prepare did; with Env.Keep it leaves what a person
+	// may want to look at.
+	Close(ctx context.Context) error
+}
+
+// Test drives operations against a target.
+type Test struct {
+	Name   string
+	Doc    string // one line
+	Target string // the kind
+	// Options is the zero value (or the defaults) of a struct whose tagged
+	// fields are the options; Run gets a pointer to one.
+	Options any
+	// Objects are what the test works on where the scenario does not say.
+	Objects Objects
+	// Items is over how many items the test can be spread; nil: it is one task.
+	Items func(p *Plan, options any) int64
+	// Generations is how many generations of an object the test may write;
+	// nil: one. Later tests count on above them.
+	Generations func(p *Plan, options any) int64
+	// Run does the items [t.From, t.To). It is called from several goroutines
+	// at once and returns an error only if the test itself could not go on:
+	// what the target refuses or does not answer goes into the history.
+	Run func(ctx context.Context, e *Env, l Live, t Task, options any) error
+}
+
+// Fault is something done to a target or its machine while tests run.
+type Fault struct {
+	Name    string
+	Doc     string
+	Target  string
+	Options any
+	// EndsRound: what runs on the target is killed when the fault acts, and
+	// heal and judge follow. Instant: it acts once and does not stay.
+	EndsRound, Instant bool
+	Inject             func(ctx context.Context, e *Env, l Live, options any) (Injected, error)
+}
+
+// Injected is a fault that is on.
+type Injected interface {
+	// Touched is how many requests or blocks the fault has acted on so far.
+	Touched(ctx context.Context) (int64, error)
+	// Stop takes the fault away. What it did to data at rest stays.
+	Stop(ctx context.Context) error
+}
+
+// Check judges a target after a round, against the history.
+type Check struct {
+	Name    string
+	Doc     string
+	Target  string
+	Options any
+	// Controls are the faults that the check must find and the clean runs that
+	// it must pass; at least one of each.
+	Controls []Control
+	// Judge returns what it found. An error is the check's own, never a finding.
+	Judge func(ctx context.Context, e *Env, l Live, options any) ([]verdict.Finding, error)
+}
+
+// Control is a scenario that shows that a check works.
+type Control struct {
+	Name     string       // what is planted
+	Scenario string       // a scenario file with one scenario, which lists the check
+	Wants    verdict.Kind // the finding that the check must make; empty: none
+	Needs    func() error // why this machine cannot run it; nil: any can
+}
+
+func register[T any](m *map[string]*T, what, name string, v *T) {
+	if *m == nil {
+		*m = map[string]*T{}
+	}
+	if _, twice := (*m)[name]; twice || name == "" {
+		panic(fmt.Sprintf("scenario: %s %q is registered twice, or without a name", what, name))
+	}
+	(*m)[name] = v
+}
+
+// Target registers a kind of target.
+func (r *Registry) Target(t Target) { register(&r.targets, "target", t.Kind, &t) }
+
+// Test registers a test.
+func (r *Registry) Test(t Test) {
+	t.Options = orEmpty(t.Options)
+	register(&r.tests, "test", t.Name, &t)
+}
+
+// Fault registers a fault.
+func (r *Registry) Fault(f Fault) {
+	f.Options = orEmpty(f.Options)
+	register(&r.faults, "fault", f.Name, &f)
+}
+
+// Check registers a check. One that has no planted fault to find, or no clean
+// run to pass, is refused: its verdict would be worth nothing.
+func (r *Registry) Check(c Check) {
+	c.Options = orEmpty(c.Options)
+	var planted, clean bool
+	for _, k := range c.Controls {
+		planted = planted || k.Wants != ""
+		clean = clean || k.Wants == ""
+	}
+	if !planted || !clean {
+		panic(fmt.Sprintf("scenario: check %q wants a control that it finds and one that it passes", c.Name))
+	}
+	register(&r.checks, "check", c.Name, &c)
+}
+
+func orEmpty(options any) any {
+	if options == nil {
+		return struct{}{}
+	}
+	return options
+}
+
+// Checks are the registered checks, by name.
+func (r *Registry) Checks() []*Check {
+	var all []*Check
+	for _, name := range names(r.checks) {
+		all = append(all, r.checks[name])
+	}
+	return all
+}
+
+// With is a copy of the registry in which the check of that name is replaced.
+// The mutation test of selftest is made with it.
+func (r *Registry) With(c Check) *Registry {
+	mutant := *r
+	mutant.checks = map[string]*Check{}
+	for name, old := range r.checks {
+		mutant.checks[name] = old
+	}
+	c.Options = orEmpty(c.Options)
+	mutant.checks[c.Name] = &c
+	return &mutant
+}

@@ -1,0 +1,391 @@
+package scenario
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/seed-1b600011/assay/history"
+	"github.com/seed-1b600011/assay/machine"
+	"github.com/seed-1b600011/assay/verdict"
+)
+
+// Runner runs plans. It is safe for concurrent use if its Executor is.
+type Runner struct {
+	Registry *Registry
+	Executor Executor // nil: Local
+	Ledger   *machine.Ledger
+	Events   verdict.Events // nil: nobody listens
+	Dir      string         // where runs keep their records
+	Keep     bool           // leave targets and records as they are
+}
+
+// Outcome is the answer to one plan.
+type Outcome struct {
+	Plan     *Plan
+	Verdict  verdict.Verdict
+	Why      string // in a word, where the verdict is not the findings'
+	Findings []verdict.Finding
+	Faults   []FaultOutcome
+	Rounds   int
+	Tick     verdict.Tick // the last
+	Began    time.Time
+	Took     time.Duration
+	Dir      string // with plan and history; empty if they were not kept
+	Err      error  // what broke, if something did
+}
+
+const (
+	cleanPatience = 60 * time.Second // for healing and cleaning after ctx has ended
+	maxFindings   = 1000             // that are kept of one plan
+)
+
+// ErrInterrupted is the cause with which a caller should cancel the context of
+// a run that a person wants to end.
+var ErrInterrupted = errors.New("interrupted")
+
+var errTimeout = errors.New("timeout")
+
+// run is one plan under way.
+type run struct {
+	*Runner
+	env      *Env
+	lives    map[string][]Live // by kind
+	faults   []*schedule
+	endRound context.CancelCauseFunc
+
+	mu       sync.Mutex
+	findings []verdict.Finding
+	dropped  int
+	broken   []error
+}
+
+// Run runs a plan: prepare, rounds of drive, heal and judge, and clean. It
+// always cleans, also when ctx ends. The error is a ConfigError, from before
+// anything was done; whatever else goes wrong is in the Outcome.
+func (r *Runner) Run(ctx context.Context, p *Plan) (*Outcome, error) {
+	began := time.Now()
+	r = r.withDefaults()
+	if p.Timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, time.Duration(p.Timeout), errTimeout)
+		defer cancel()
+	}
+	dir, gone, err := r.runDir(p, began)
+	if err != nil {
+		return nil, err
+	}
+	run := &run{Runner: r, lives: map[string][]Live{}}
+	out := &Outcome{Plan: p, Began: began}
+	err = run.whole(ctx, p, dir, out)
+	out.Findings = run.findings
+	run.decide(out)
+	out.Took = time.Since(began)
+	if IsConfig(err) && len(out.Findings) == 0 {
+		return nil, errors.Join(err, os.RemoveAll(dir), gone())
+	}
+	if out.Verdict == verdict.Pass && !r.Keep {
+		out.Err = errors.Join(out.Err, os.RemoveAll(dir))
+	} else {
+		out.Dir = dir
+	}
+	out.Err = errors.Join(out.Err, gone())
+	run.env.event(verdict.Event{State: verdict.Done})
+	return out, nil
+}
+
+func (r *Runner) withDefaults() *Runner {
+	c := *r
+	if c.Executor == nil {
+		c.Executor = Local{}
+	}
+	if c.Events == nil {
+		c.Events = verdict.Discard
+	}
+	return &c
+}
+
+// runDir makes the directory for the plan's records.
+func (r *Runner) runDir(p *Plan, began time.Time) (dir string, gone func() error, err error) {
+	name := fmt.Sprintf("%s-%s-%s", began.UTC().Format("20060102T150405"), slug(p.Name), machine.Token()[:6])
+	dir = filepath.Join(r.Dir, "runs", name)
+	if gone, err = r.Ledger.Intend("directory", dir); err != nil {
+		return "", nil, Misconfigured("--dir "+r.Dir, "%v", err)
+	}
+	err = os.MkdirAll(dir, 0o700)
+	if err == nil {
+		err = machine.WriteFile(filepath.Join(dir, "plan.yaml"), p.Text(), 0o600)
+	}
+	if err != nil {
+		return "", nil, Misconfigured("--dir "+r.Dir, "%v", errors.Join(err, os.RemoveAll(dir), gone()))
+	}
+	return dir, gone, nil
+}
+
+// slug is a name fit for a directory.
+func slug(name string) string {
+	s := strings.Map(func(c rune) rune {
+		switch {
+		case c >= 'a' && c <= 'z', c >= '0' && c <= '9':
+			return c
+		case c >= 'A' && c <= 'Z':
+			return c - 'A' + 'a'
+		default:
+			return '-'
+		}
+	}, name)
+	return strings.Trim(s[:min(len(s), 40)], "-")
+}
+
+// whole runs the plan to its end. What it returns is also in broken.
+func (run *run) whole(ctx context.Context, p *Plan, dir string, out *Outcome) (err error) {
+	historyDir := filepath.Join(dir, "history")
+	run.env = &Env{Plan: p, Ledger: run.Ledger, Events: run.Events, Meter: &Meter{}, Dir: dir, Keep: run.Keep, Began: machine.Boottime(),
+		records: func() iter.Seq2[history.Record, error] { return history.ReadDir(historyDir) }}
+	run.env.History, err = history.Create(historyDir, history.Options{Clock: machine.Boottime})
+	if err != nil {
+		return run.broke(Misconfigured("--dir "+run.Dir, "%v", err))
+	}
+	defer func() { run.broke(run.env.History.Close()) }()
+	stopTicks := run.ticks()
+	defer func() { stopTicks(); out.Tick = run.env.Meter.Tick() }()
+	defer run.clean(ctx)
+	if err := run.prepare(ctx); err != nil {
+		return run.broke(err)
+	}
+	for i, use := range p.Faults {
+		run.faults = append(run.faults, newSchedule(run, i, use))
+	}
+	defer func() {
+		for _, f := range run.faults {
+			out.Faults = append(out.Faults, f.outcome())
+		}
+	}()
+	for more := true; more; {
+		more, err = run.round(ctx)
+		out.Rounds++
+		run.env.round.Add(1)
+		if err != nil {
+			return run.broke(err)
+		}
+	}
+	return nil
+}
+
+// broke notes an error that makes a verdict inconclusive, and returns it.
+func (run *run) broke(err error) error {
+	if err != nil {
+		run.mu.Lock()
+		run.broken = append(run.broken, err)
+		run.mu.Unlock()
+	}
+	return err
+}
+
+func (run *run) enter(s verdict.State, total int64) {
+	run.env.Meter.Enter(s, total)
+	run.env.event(verdict.Event{State: s})
+}
+
+func (run *run) prepare(ctx context.Context) error {
+	run.enter(verdict.Prepare, 0)
+	for kind, n := range map[string]int{BucketKind: len(run.env.Plan.Required.Buckets), VolumeKind: len(run.env.Plan.Required.Volumes)} {
+		if n == 0 {
+			continue
+		}
+		lives, err := run.Registry.targets[kind].Prepare(ctx, run.env)
+		if err != nil {
+			return fmt.Errorf("prepare %s: %w", kind, err)
+		}
+		run.lives[kind] = lives
+	}
+	return nil
+}
+
+// round is one drive, heal and judge. more: a fault has ended the round and
+// will act again.
+func (run *run) round(ctx context.Context) (more bool, err error) {
+	ended, err := run.drive(ctx)
+	if cause := context.Cause(ctx); cause != nil {
+		return false, run.why(cause)
+	}
+	run.broke(err) // a test that broke does not keep the checks from finding
+	if err := run.heal(ctx); err != nil {
+		return false, err
+	}
+	if err := run.judge(ctx); err != nil {
+		return false, err
+	}
+	if cause := context.Cause(ctx); cause != nil {
+		return false, run.why(cause)
+	}
+	return err == nil && ended && run.goesOn(), nil
+}
+
+// why says in a person's words what ended a run before its time.
+func (run *run) why(cause error) error {
+	if errors.Is(cause, errTimeout) {
+		return fmt.Errorf("the timeout of %v has passed", run.env.Plan.Timeout)
+	}
+	return cause
+}
+
+// goesOn is whether a fault that ends rounds will act again.
+func (run *run) goesOn() bool {
+	return slices.ContainsFunc(run.faults, func(f *schedule) bool { return f.use.Fault.EndsRound && f.pending() })
+}
+
+// drive runs the tests in the order written, while faults come and go. ended:
+// a fault has ended the round.
+func (run *run) drive(ctx context.Context) (ended bool, err error) {
+	p := run.env.Plan
+	var total int64
+	for i := range p.Tests {
+		total += p.Items(i)
+	}
+	run.enter(verdict.Drive, total)
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	run.endRound = cancel
+	var errs []error
+	var waits, ending []func() error
+	for _, f := range run.faults {
+		wait, err := f.begin(ctx)
+		if err != nil {
+			errs = append(errs, err)
+			cancel(err)
+			break
+		}
+		if f.use.Fault.EndsRound && !f.waitsForCount() {
+			ending = append(ending, wait)
+		} else {
+			waits = append(waits, wait)
+		}
+	}
+	if len(errs) == 0 {
+		errs = append(errs, run.tests(ctx))
+	}
+	if errors.Join(errs...) == nil {
+		for _, wait := range ending { // what has been written waits for its power cut
+			errs = append(errs, wait())
+		}
+		ending = nil
+	}
+	ended = errors.Is(context.Cause(ctx), errRoundEnded)
+	cancel(nil)
+	for _, wait := range append(waits, ending...) {
+		errs = append(errs, wait())
+	}
+	for _, f := range run.faults { // those whose begin failed half-way too
+		errs = append(errs, f.end(context.WithoutCancel(ctx)))
+	}
+	return ended, errors.Join(errs...)
+}
+
+func (run *run) tests(ctx context.Context) error {
+	p := run.env.Plan
+	for i, use := range p.Tests {
+		err := run.Executor.Execute(ctx, p, p.Tasks(i), func(ctx context.Context, t Task) error {
+			err := use.Test.Run(ctx, run.env, run.lives[use.Test.Target][t.Target], t, use.Options)
+			run.env.Meter.Done(t.To - t.From)
+			return err
+		})
+		if errors.Is(context.Cause(ctx), errRoundEnded) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("test %s: %w", use.Test.Name, err)
+		}
+	}
+	return nil
+}
+
+func (run *run) heal(ctx context.Context) error {
+	run.enter(verdict.Heal, 0)
+	for _, kind := range names(run.lives) {
+		for _, l := range run.lives[kind] {
+			if err := l.Heal(ctx); err != nil {
+				return fmt.Errorf("heal %s: %w", l.Name(), err)
+			}
+		}
+	}
+	return run.env.History.Sync()
+}
+
+func (run *run) judge(ctx context.Context) error {
+	run.enter(verdict.Judge, 0)
+	for _, use := range run.env.Plan.Checks {
+		for _, t := range run.env.Plan.aimed(use.Check.Target, use.Aim) {
+			l := run.lives[use.Check.Target][t]
+			var found []verdict.Finding
+			err := safely(func() (err error) {
+				found, err = use.Check.Judge(ctx, run.env, l, use.Options)
+				return err
+			})
+			for _, f := range found {
+				f.Check = use.Check.Name
+				run.found(f)
+			}
+			if err != nil && context.Cause(ctx) == nil {
+				run.broke(fmt.Errorf("check %s on %s: %w", use.Check.Name, l.Name(), err))
+			}
+		}
+	}
+	return nil
+}
+
+func (run *run) found(f verdict.Finding) {
+	run.mu.Lock()
+	if len(run.findings) == maxFindings {
+		run.dropped++
+		run.mu.Unlock()
+		return
+	}
+	run.findings = append(run.findings, f)
+	run.mu.Unlock()
+	run.env.event(verdict.Event{Finding: &f})
+}
+
+// clean closes the targets, the last prepared first, whatever has happened.
+func (run *run) clean(ctx context.Context) {
+	run.enter(verdict.Clean, 0)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanPatience)
+	defer cancel()
+	for _, kind := range slices.Backward(names(run.lives)) {
+		for _, l := range slices.Backward(run.lives[kind]) {
+			if err := l.Close(ctx); err != nil {
+				run.broke(fmt.Errorf("clean %s: %w", l.Name(), err))
+			}
+		}
+	}
+}
+
+// ticks sends a tick a second until it is stopped.
+func (run *run) ticks() (stop func()) {
+	done := make(chan struct{})
+	var ended sync.WaitGroup
+	ended.Go(func() {
+		t := time.NewTicker(time.Second)
+		defer t.Stop()
+		for {
+			tick := run.env.Meter.Tick()
+			select {
+			case <-t.C:
+				tick = run.env.Meter.Tick()
+				run.env.event(verdict.Event{Tick: &tick})
+			case <-done:
+				tick = run.env.Meter.Tick()
+				run.env.event(verdict.Event{Tick: &tick})
+				return
+			}
+		}
+	})
+	return func() { close(done); ended.Wait() }
+}

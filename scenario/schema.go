@@ -1,0 +1,159 @@
+package scenario
+
+import (
+	"encoding/json"
+	"reflect"
+
+	"github.com/seed-1b600011/assay/seed"
+	"github.com/seed-1b600011/assay/verdict"
+)
+
+// Schema is the JSON Schema (draft 2020-12) of a scenario file, made from the
+// Go types and the registry, so that editors complete and check what they can.
+// What is valid is decided by Parse alone: a schema cannot say all of it.
+func (r *Registry) Schema() []byte {
+	scenarios := schema{"type": "array", "minItems": 1, "items": r.structSchema(reflect.TypeFor[Spec]())}
+	root := schema{
+		"$schema": "https://json-schema.org/draft/2020-12/schema",
+		"title":   "assay scenarios",
+		"oneOf": []any{
+			scenarios,
+			schema{
+				"type": "object", "additionalProperties": false, "required": []string{"scenarios"},
+				"properties": schema{
+					"assay":     schema{"const": Version, "description": "version of the language"},
+					"clouds":    schema{"type": "object", "additionalProperties": cloudSchema(), "description": "anchors for the reader; the values are backend types"},
+					"scenarios": scenarios,
+				},
+			},
+		},
+	}
+	b, err := json.MarshalIndent(root, "", "  ")
+	if err != nil {
+		panic("scenario: the schema is not JSON: " + err.Error())
+	}
+	return append(b, '\n')
+}
+
+type schema map[string]any
+
+const (
+	sizePattern     = `^[0-9]+(\.[0-9]+)? ?(B|K|M|G|T|Ki|Mi|Gi|Ti)?$`
+	durationPattern = `^ *[0-9.]+ *(d|h|m|s|ms|us|ns)( *[0-9.]+ *(h|m|s|ms|us|ns))*$`
+)
+
+// typeSchema is the schema of a value; every value may also be a choice.
+func (r *Registry) typeSchema(t reflect.Type) schema {
+	plain := r.plainSchema(t)
+	return schema{"anyOf": []any{plain, schema{
+		"type": "object", "required": []string{"one-of"}, "additionalProperties": false,
+		"properties": schema{"one-of": schema{"type": "array", "minItems": 1, "items": plain}},
+	}}}
+}
+
+func (r *Registry) plainSchema(t reflect.Type) schema {
+	switch t {
+	case reflect.TypeFor[Size]():
+		return schema{"anyOf": []any{schema{"type": "integer", "minimum": 0}, schema{"type": "string", "pattern": sizePattern}}}
+	case reflect.TypeFor[Duration]():
+		return schema{"type": "string", "pattern": durationPattern}
+	case reflect.TypeFor[Range[Size]]():
+		return rangeSchema(r.plainSchema(reflect.TypeFor[Size]()))
+	case reflect.TypeFor[Range[Duration]]():
+		return rangeSchema(r.plainSchema(reflect.TypeFor[Duration]()))
+	case reflect.TypeFor[Count](), reflect.TypeFor[Amount](), reflect.TypeFor[Range[Whole]]():
+		return rangeSchema(schema{"type": "integer", "minimum": 0})
+	case reflect.TypeFor[When]():
+		count := rangeSchema(schema{"type": "integer", "minimum": 0})
+		return schema{"anyOf": []any{rangeSchema(r.plainSchema(reflect.TypeFor[Duration]())), schema{
+			"type": "object", "minProperties": 1, "maxProperties": 1, "additionalProperties": false,
+			"properties": schema{"operations": count, "writes": count, "flushes": count},
+		}}}
+	case reflect.TypeFor[Clouds]():
+		return schema{"anyOf": []any{cloudSchema(), schema{"type": "array", "minItems": 1, "items": cloudSchema()}}}
+	case reflect.TypeFor[Replication]():
+		return schema{"anyOf": []any{schema{"type": "boolean"}, r.plainSchema(reflect.TypeFor[Clouds]())}}
+	case reflect.TypeFor[Buckets]():
+		return schema{"anyOf": []any{r.plainSchema(reflect.TypeFor[Count]()), schema{"type": "array", "items": r.structSchema(reflect.TypeFor[Bucket]())}}}
+	case reflect.TypeFor[Volumes]():
+		return schema{"anyOf": []any{r.plainSchema(reflect.TypeFor[Count]()), schema{"type": "array", "items": r.structSchema(reflect.TypeFor[Volume]())}}}
+	case reflect.TypeFor[TestUse]():
+		return useSchema(r, r.tests, func(t *Test) (string, any) { return t.Doc, t.Options })
+	case reflect.TypeFor[CheckUse]():
+		return useSchema(r, r.checks, func(c *Check) (string, any) { return c.Doc, c.Options })
+	case reflect.TypeFor[FaultUse]():
+		return useSchema(r, r.faults, func(f *Fault) (string, any) { return f.Doc, f.Options }, reflect.TypeFor[Trigger]())
+	case reflect.TypeFor[verdict.Kind]():
+		return schema{"enum": verdict.Kinds()}
+	case reflect.TypeFor[seed.Seed]():
+		return schema{"type": "integer", "minimum": 0}
+	}
+	switch t.Kind() {
+	case reflect.Pointer:
+		return r.plainSchema(t.Elem())
+	case reflect.Struct:
+		return r.structSchema(t)
+	case reflect.Slice:
+		return schema{"type": "array", "items": r.typeSchema(t.Elem())}
+	case reflect.Map:
+		return schema{"type": "object", "additionalProperties": r.typeSchema(t.Elem())}
+	case reflect.Bool:
+		return schema{"type": "boolean"}
+	case reflect.String:
+		return schema{"type": []string{"string", "number", "boolean"}}
+	case reflect.Float64:
+		return schema{"type": "number"}
+	default:
+		return schema{"type": "integer"}
+	}
+}
+
+func rangeSchema(of schema) schema {
+	return schema{"anyOf": []any{of, schema{
+		"type": "object", "required": []string{"min", "max"}, "additionalProperties": false,
+		"properties": schema{"min": of, "max": of},
+	}}}
+}
+
+func cloudSchema() schema {
+	return schema{"anyOf": []any{schema{"enum": cloudNames}, schema{"type": "integer", "minimum": 1, "maximum": len(cloudNames)}}}
+}
+
+// structSchema is the schema of a mapping with the fields of all the types.
+func (r *Registry) structSchema(types ...reflect.Type) schema {
+	properties, required := schema{}, []string{}
+	for _, t := range types {
+		for _, f := range fieldsOf(t) {
+			s := r.typeSchema(f.typ)
+			if f.doc != "" {
+				s["description"] = f.doc
+			}
+			if f.enum != nil {
+				s = schema{"description": f.doc, "anyOf": []any{schema{"enum": f.enum}, s["anyOf"].([]any)[1]}}
+			}
+			if f.required {
+				required = append(required, f.name)
+			}
+			properties[f.name] = s
+		}
+	}
+	s := schema{"type": "object", "additionalProperties": false, "properties": properties}
+	if len(required) > 0 {
+		s["required"] = required
+	}
+	return s
+}
+
+// useSchema is the schema of a list's item: a name, or a name with options.
+func useSchema[T any](r *Registry, all map[string]*T, of func(*T) (doc string, options any), beside ...reflect.Type) schema {
+	alternatives := []any{schema{"enum": names(all)}}
+	for _, name := range names(all) {
+		doc, options := of(all[name])
+		types := append([]reflect.Type{reflect.TypeOf(options), reflect.TypeFor[Aim]()}, beside...)
+		alternatives = append(alternatives, schema{
+			"type": "object", "required": []string{name}, "additionalProperties": false,
+			"properties": schema{name: schema{"description": doc, "anyOf": []any{schema{"type": "null"}, r.structSchema(types...)}}},
+		})
+	}
+	return schema{"anyOf": alternatives}
+}
