@@ -72,6 +72,24 @@ func TestClassifierLimit(t *testing.T) {
 	}
 }
 
+// TestClassifierSumStays: what was returned is the caller's, though the last
+// span in it goes on to grow.
+func TestClassifierSumStays(t *testing.T) {
+	c := NewClassifier(0, now)
+	write := func(at int64, tag Tag) { c.Write(built(build{SectorSize, tag, at * SectorSize})) }
+	for i := range int64(20) {
+		write(4*i, now)
+		write(4*i+1, before)
+		sum := c.Sum()
+		kept := slices.Clone(sum)
+		write(4*i+2, before)
+		write(4*i+3, after)
+		if !slices.Equal(sum, kept) {
+			t.Fatalf("a Sum has changed from %v to %v", kept, sum)
+		}
+	}
+}
+
 // TestClassifierMemory writes 64 MiB of zeros, and of sectors that are all
 // different: neither makes it grow.
 func TestClassifierMemory(t *testing.T) {

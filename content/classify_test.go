@@ -55,6 +55,7 @@ func TestClassify(t *testing.T) {
 		{"a hole in a sector", built(build{100, now, 0}, build{n: 100}, build{312, now, 200}), 0, nil, "0-100 exact, 100-200 zero, 200-512 exact"},
 		{"short zeros", make([]byte, 5), 100, nil, "100-105 zero"},
 		{"a short file cut and extended", built(build{4, now, 0}, build{n: 6}), 0, nil, "0-4 exact, 4-10 zero"},
+		{"a short file written from the middle on", built(build{n: 6}, build{4, now, 6}), 0, nil, "0-6 zero, 6-10 exact"},
 		{"short and wrong", flip(built(build{10, now, 0}), 7), 0, nil, "0-10 different"},
 		{"short and older", built(build{10, before, 0}), 0, nil, "0-10 different"},
 		{"short and known to be older", built(build{10, before, 0}), 0, []Tag{other, before}, "0-10 older 3"},
@@ -64,6 +65,8 @@ func TestClassify(t *testing.T) {
 		{"24 bytes", built(build{24, before, 1}), 1, nil, "1-25 older 3"},
 		{"24 bytes shifted", built(build{24, now, 4001}), 1, nil, "1-25 misdirected 4@4001"},
 		{"24 bytes across a border, near", built(build{24, now, 1020}), 1, nil, "1-25 misdirected 4@1020"},
+		{"24 bytes, the last across a border", built(build{24, now, 1001}), 1, nil, "1-25 misdirected 4@1001"},
+		{"24 bytes, all but the first across a border", built(build{24, now, 1023}), 1, nil, "1-25 misdirected 4@1023"},
 		{"24 bytes across a border, held possible", built(build{24, before, 1020}), 1, []Tag{before}, "1-25 misdirected 3@1020"},
 		{"24 bytes across a border, far away", built(build{24, now, 102_400 - 12}), 1, nil, "1-25 foreign"},
 		{"another place", built(build{1024, now, 51200}), 0, nil, "0-1024 misdirected 4@51200"},
@@ -81,6 +84,9 @@ func TestClassify(t *testing.T) {
 		{"a bit of an older sector", flip(built(build{512, before, 0}), 900), 0, nil, "0-512 corrupt 3@0 1 bits from 900"},
 		{"a bit of shifted data", flip(built(build{512, other, 1000}), 900), 0, nil, "0-512 corrupt 9@1000 1 bits from 900"},
 		{"a bit of one of two generations", flip(built(build{256, now, 0}, build{256, before, 256}), 8*300), 0, nil, "0-256 exact, 256-512 corrupt 3@256 1 bits from 2400"},
+		{"garbage in one of two generations", flip(built(build{256, now, 0}, build{256, before, 256}), span(8*300, 8*302)...), 0, nil, "0-256 exact, 256-512 corrupt 3@256 16 bits from 2400"},
+		{"shifted end of a sector, across a border", built(build{447, now, 0}, build{65, now, 10_206}), 0, nil, "0-447 exact, 447-512 misdirected 4@10206"},
+		{"shifted end of a range, across a border", built(build{1, now, 369}, build{75, now, 10_196}), 369, nil, "369-370 exact, 370-445 misdirected 4@10196"},
 		{"foreign end of a sector", built(build{100, now, 0}, build{924, Tag{9, 9, 9}, 0}), 0, nil, "0-100 exact, 100-1024 foreign"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -88,6 +94,28 @@ func TestClassify(t *testing.T) {
 				t.Errorf("\n got %s\nwant %s", got, c.want)
 			}
 		})
+	}
+}
+
+// span is the numbers from a to before b.
+func span(a, b int) (n []int) {
+	for ; a < b; a++ {
+		n = append(n, a)
+	}
+	return n
+}
+
+// TestClassifyZeroTag: the zero tag is a tag like any other, and no guess.
+func TestClassifyZeroTag(t *testing.T) {
+	got := make([]byte, 10)
+	Fill(got, Tag{}, 0)
+	for _, c := range []struct {
+		want Tag
+		is   string
+	}{{now, "0-10 different"}, {Tag{}, "0-10 exact"}, {Tag{Generation: 1}, "0-10 different"}} {
+		if is := brief(Classify(nil, got, 0, c.want)); is != c.is {
+			t.Errorf("wanted %s: %s", c.want, is)
+		}
 	}
 }
 

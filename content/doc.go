@@ -43,8 +43,8 @@
 //
 // No two sectors of a seed are alike, hence no two blocks that begin with a
 // sector. No string of three bytes comes again within the reach of a
-// compressor more often than chance has it: deflate makes the content longer,
-// at every level. A program that knew the pad could compress it.
+// compressor more often than chance has it: deflate makes the content longer.
+// A program that knew the pad could compress it.
 //
 // # Classes
 //
@@ -67,7 +67,7 @@
 //     neighbour, Foreign from 24 bytes on, or Different.
 //   - Foreign. Nothing in it has named anybody: no 24 bytes at a multiple of 24
 //     from its beginning, or at its end, at their right place in the sector; no
-//     32 bytes there of a shifted sector. A piece that is no whole sector is
+//     32 bytes of a shifted sector at a multiple of 192, or at its end. A piece that is no whole sector is
 //     asked at every byte.
 //
 // A shifted piece of 24 to 46 bytes can hide a border of its own sectors, with

@@ -88,7 +88,11 @@ func (p *piece) search(out []Span, guess origin, guessed bool) ([]Span, bool) {
 func (p *piece) ask(c *candidates) (owned bool) {
 	n := len(p.got)
 	for i := 0; i+copySize <= n; i += copySize {
-		owned = p.askAt(c, i, i) || owned
+		w := n // none: a shifted piece has a long side, there is no need to look everywhere
+		if i%shiftStep == 0 {
+			w = i
+		}
+		owned = p.askAt(c, i, w) || owned
 	}
 	// The end of the piece as well, if the steps of 24 have not come to it.
 	owned = p.askAt(c, n-copySize, max(0, n-window)) || owned

@@ -6,6 +6,10 @@ import "encoding/binary"
 // the eight that are 24 bytes after them.
 const window = copySize + 8
 
+// shiftStep is how far apart windows are tried in a piece of which nothing is
+// known yet.
+const shiftStep = 8 * copySize
+
 // phases finds the phase of a window by the difference of its two ends, which
 // is the same in all sectors. It is a hash table with open addressing: an
 // entry is a phase plus one, zero is empty. At a quarter full a search takes

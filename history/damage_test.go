@@ -125,12 +125,23 @@ func TestCutAtEveryByte(t *testing.T) {
 	}
 }
 
+// next is the next byte to try: each one of the header and of the slots with a
+// place of their own, some of all others in the short run.
+func next(n int) int {
+	for _, from := range []int{0, anchorA, anchorB, endSlot} {
+		if n >= from && n < from+headerSize {
+			return n + 1
+		}
+	}
+	return n + pick(89, 1)
+}
+
 func TestEveryByteFlipped(t *testing.T) {
 	for name, im := range pictures(t) {
 		for i, seg := range im.segments {
 			b := bytes.Clone(seg)
 			damaged := 0
-			for n := 0; n < len(seg); n += pick(89, 1) {
+			for n := 0; n < len(seg); n = next(n) {
 				mask := byte(seed.Seed(n).Between(uint64(i), 1, 255))
 				b[n] ^= mask
 				_, bad, wrong := im.judge(i, b)
@@ -232,6 +243,38 @@ func TestDisplacedRecords(t *testing.T) {
 	b := append(bytes.Clone(seg[:dataStart]), twin[dataStart:]...)
 	if n, damaged, wrong := im.judge(0, b); wrong != "" || !damaged || n != 0 {
 		t.Fatalf("records of another history: %d, %s", n, wrong)
+	}
+}
+
+// A slot of another history, which covers more than is there, is no mark.
+func TestForeignMarks(t *testing.T) {
+	im := picture(t, 5, small(1), 40, 20, false)
+	other := picture(t, 5, small(1), 60, 0, false)
+	b := bytes.Clone(im.segments[0])
+	clear(b[im.covered+slotSize:])
+	copy(b[anchorA:dataStart], other.segments[0][anchorA:dataStart])
+	for at := other.covered &^ (slotSize - 1); at < len(b); at += slotSize {
+		copy(b[at:], other.segments[0][at:at+slotSize])
+	}
+	if n, damaged, wrong := im.judge(0, b); wrong != "" || damaged || n != im.marked {
+		t.Fatalf("%d records of %d: %s", n, im.marked, wrong)
+	}
+}
+
+// The mark behind the records and the anchors say the same: each is enough.
+func TestEitherMarkSuffices(t *testing.T) {
+	im := picture(t, 5, small(1), 60, 0, false)
+	for what, lost := range map[string][2]int{
+		"anchors": {anchorA, endSlot}, "the mark behind": {im.pos - slotSize, im.pos},
+	} {
+		for at := dataStart; at < im.covered; at++ {
+			b := bytes.Clone(im.segments[0])
+			clear(b[lost[0]:lost[1]])
+			b[at] ^= 0x10
+			if _, damaged, wrong := im.judge(0, b); wrong != "" {
+				t.Fatalf("without %s, byte %d flipped: damaged %v, %s", what, at, damaged, wrong)
+			}
+		}
 	}
 }
 

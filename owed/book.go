@@ -56,6 +56,7 @@ type target struct {
 	files    []*file
 	byNumber map[uint64]*file
 	unknown  []*op // ended without an answer since the last round
+	cut      int64 // position of the last power cut
 	medium   bool  // a cut came and nothing was done since: what is seen lies on the medium
 	faults   int   // on now, of those that fail writes
 

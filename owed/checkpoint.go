@@ -19,7 +19,7 @@ const statement = "owed"
 
 const (
 	isHeader    = 'h' // begins; position, start, faults
-	isTarget    = 't' // acknowledged, faults, medium
+	isTarget    = 't' // acknowledged, faults, medium, cut
 	isFile      = 'f' // number, flags, highest generation
 	isObject    = 'k' // Generation: the highest; Object: the key
 	isPending   = 'p' // an operation that has not ended
@@ -100,7 +100,7 @@ func bit(is bool, flag uint64) uint64 {
 }
 
 func (e *emitter) target(t *target) {
-	e.emit(history.Record{Target: t.name}, isTarget, uint64(t.acknowledged), uint64(t.faults), bit(t.medium, 1))
+	e.emit(history.Record{Target: t.name}, isTarget, uint64(t.acknowledged), uint64(t.faults), bit(t.medium, 1), uint64(t.cut))
 	for _, f := range t.files {
 		if f != t.root {
 			e.emit(history.Record{Target: t.name}, isFile, f.number, bit(f.dir, 1)|bit(f.strange, 2), uint64(f.top))
@@ -178,7 +178,7 @@ func (e *emitter) volume(t *target, pending map[*op]bool) {
 		if w.name == nil || w.name.reg == nil {
 			continue
 		}
-		if m := w.name.moved; m != nil {
+		if m := w.name.moved(); m != nil {
 			flags[w] |= opMoves
 			if flags[m] == 0 {
 				flags[m] = opDetached
@@ -233,6 +233,7 @@ func (b *Book) restore(r history.Record) error {
 	case isTarget:
 		t := b.target(r.Target)
 		t.acknowledged, t.faults, t.medium = int64(d.uvarint()), int(d.uvarint()), d.uvarint() != 0
+		t.cut = int64(d.uvarint())
 	case isFile:
 		err = b.restoreFile(r, &d)
 	case isObject:
@@ -347,7 +348,9 @@ func (b *Book) place(t *target, w *op, flags uint64) {
 			t.renames[w.issued] = w
 		}
 		if flags&opMoves != 0 {
-			w.name.moved = t.renames[w.issued]
+			if there := t.renames[w.issued]; there != nil {
+				w.name.twin, there.name.twin = there, w
+			}
 		}
 	}
 	if flags&opOnName != 0 {
@@ -358,8 +361,7 @@ func (b *Book) place(t *target, w *op, flags uint64) {
 		f.data.add(w)
 	}
 	if flags&opOnSize != 0 {
-		f.size.add(w)
-		f.size.prune()
+		f.size.add(w) // not pruned: what hides it may have to wait for what comes next
 	}
 	if w.mayBecomeDurable() && !w.durable {
 		dirty.dirty = append(dirty.dirty, w)

@@ -111,9 +111,7 @@ func (f File) Judge(seen Seen) []Deviation {
 				continue
 			}
 		}
-		for _, d := range s.Judge(part) {
-			out = join(out, d)
-		}
+		out = joinAll(out, s.Judge(part))
 	}
 	if seen.Err != "" {
 		return out
@@ -158,7 +156,7 @@ func (f File) judgeSize(seen Seen, sizes []SizeRange, out []Deviation) []Deviati
 	for _, r := range sizes {
 		if seen.Size < r.Lo {
 			d.add(verdict.Lost, seen.Size, r.Lo, fmt.Sprintf("an end after %d bytes", seen.Size))
-			return append(out, d.list...)
+			return joinAll(out, d.list)
 		}
 	}
 	from := sizes[len(sizes)-1].Hi
@@ -175,7 +173,14 @@ func (f File) judgeSize(seen Seen, sizes []SizeRange, out []Deviation) []Deviati
 	if len(d.list) == 0 {
 		d.add(verdict.Corrupt, from, seen.Size, fmt.Sprintf("%d bytes", seen.Size))
 	}
-	return append(out, d.list...)
+	return joinAll(out, d.list)
+}
+
+func joinAll(list, more []Deviation) []Deviation {
+	for _, d := range more {
+		list = join(list, d)
+	}
+	return list
 }
 
 func sizeText(sizes []SizeRange) string {

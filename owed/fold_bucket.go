@@ -122,8 +122,11 @@ func (b *Book) checkedObject(t *target, r history.Record, seen Seen) {
 	o.prune()
 }
 
-// evidence makes p, a look at what w did, tell of w.
+// evidence makes p, a look at what w did, tell of w, if anybody did it.
 func (p *op) evidence(w *op) {
+	if w.verb == verbOther {
+		return
+	}
 	p.id, p.writer, p.began, p.over, p.verb = w.id, w.writer, w.began, w.over, w.verb
 	if w.ended == forever {
 		p.over = 0

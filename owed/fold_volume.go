@@ -56,9 +56,14 @@ func (f *file) addData(w *op) {
 	f.dirty = append(f.dirty, w)
 }
 
-// settle drops what w, now durable, has made impossible.
+// settle drops what w, now durable, has made impossible. A rename is one step:
+// where one half of it is durable, so is the other.
 func (w *op) settle() {
 	if w.name.reg != nil {
+		if other := w.name.twin; other != nil && other.waits() {
+			other.durable = true
+			other.settle()
+		}
 		w.name.reg.ops = prune(w.name.reg.ops)
 		return
 	}
@@ -119,9 +124,17 @@ func (w *op) mayBecomeDurable() bool {
 // clean, and the next sync succeeds and means nothing.
 func (f *file) failed() {
 	for _, w := range f.dirty {
-		w.void = w.void || !w.durable
+		w.annul()
 	}
 	f.dirty = nil
+}
+
+// annul takes the promise of w back, of a rename as a whole, unless it is durable.
+func (w *op) annul() {
+	w.void = w.void || !w.durable
+	if other := w.name.twin; other != nil {
+		other.void = other.void || !other.durable
+	}
 }
 
 // syncNames makes durable the names of f, and those of the directories above,
@@ -170,6 +183,7 @@ func (b *Book) round(r history.Record) error {
 		t.unknown = nil
 		t.medium = r.Verb == "power-cut"
 		if t.medium {
+			t.cut = b.position
 			for _, f := range t.files {
 				f.cut()
 			}
@@ -188,7 +202,9 @@ func (f *file) cut() { f.failed() }
 // that fails writes makes a sync drop anything.
 func (f *file) doubt() {
 	f.dirty = slices.DeleteFunc(f.dirty, func(w *op) bool {
-		w.void = w.void || w.exposed && !w.durable
+		if w.exposed {
+			w.annul()
+		}
 		return w.void
 	})
 }

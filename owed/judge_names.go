@@ -190,7 +190,67 @@ func (b *Book) JudgeNames(volume string, found map[string]Entry) []Deviation {
 			}
 		}
 	}
+	out = append(out, b.judgeHalves(t, found, blamed)...)
 	return append(out, b.judgePresence(t, found, lost)...)
+}
+
+// judgeHalves finds renames that took effect by half: the file has its new
+// name, which nothing else can have given it, and its old name too.
+func (b *Book) judgeHalves(t *target, found map[string]Entry, blamed map[string]bool) (out []Deviation) {
+	for _, f := range t.files[1:] {
+		for _, there := range f.bindings {
+			away := there.name.twin
+			if away == nil || !soleBinding(there, f) || rebound(away, f) {
+				continue
+			}
+			was, is := away.name.reg.path(), there.name.reg.path()
+			if was == "" || is == "" || blamed[was] || blamedAbove(blamed, was) || !f.surelyIs(found, was) || !f.surelyIs(found, is) {
+				continue
+			}
+			st := State{Target: t.name, Object: was, whole: true, naming: true, start: b.start}
+			st.allow([]*op{there})
+			d := st.deviations()
+			d.blank.Promised = fmt.Sprintf("either %s or %s: %s", was, is, d.blank.Promised)
+			d.add(verdict.Resurrected, 0, 0, "both names")
+			out = append(out, d.list...)
+		}
+	}
+	return out
+}
+
+// soleBinding tells whether w is what gives f its name, if f has that name.
+func soleBinding(w *op, f *file) bool {
+	legal := allowed(w.name.reg.ops)
+	for _, x := range legal {
+		if x != w && x.name.file == f {
+			return false
+		}
+	}
+	return slices.Contains(legal, w)
+}
+
+// rebound tells whether anything may have given f the name again that away took.
+func rebound(away *op, f *file) bool {
+	for _, x := range away.name.reg.ops {
+		if x.name.file == f && x.ended > away.issued {
+			return true
+		}
+	}
+	return false
+}
+
+// path is where the name is, empty if that is not certain.
+func (r *register) path() string {
+	dirs := r.dir.paths(0)
+	if len(dirs) != 1 {
+		return ""
+	}
+	return path.Join(dirs[0], r.base)
+}
+
+func (f *file) surelyIs(found map[string]Entry, p string) bool {
+	e, there := found[p]
+	return there && e.Dir == f.dir && e.File == f.number
 }
 
 func blamedAbove(blamed map[string]bool, p string) bool {

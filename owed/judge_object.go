@@ -55,15 +55,19 @@ func (s *State) fits(v Version, seen Seen) bool {
 
 // judgeUnowed judges an object that must not be there.
 func (s *State) judgeUnowed(seen Seen, d *deviations) {
+	all := len(seen.Spans) > 0
 	for _, p := range seen.Spans {
 		if _, ours := inPlace(p, s.id); p.Class == content.Misdirected && !ours {
 			d.add(verdict.Misdirected, p.From, p.To, misdirected(p))
+		} else {
+			all = false
 		}
 	}
 	switch found := fmt.Sprintf("an object of %d bytes", seen.Size); {
+	case all: // nothing of this object came back
 	case s.top > 0:
 		d.add(verdict.Resurrected, 0, 0, found)
-	case len(d.list) == 0:
+	default:
 		d.add(verdict.Corrupt, 0, 0, found+" that nobody wrote")
 	}
 }

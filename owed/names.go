@@ -35,9 +35,18 @@ type register struct {
 // binding is what an operation does: to the name reg, which then names file
 // (nil: nothing); or, without reg, to the data of file.
 type binding struct {
-	reg   *register
-	file  *file
-	moved *op // of the half of a rename that takes the old name away: the other half
+	reg  *register
+	file *file
+	twin *op // of one half of a rename, the other
+}
+
+// moved is the half that gives the new name, of the half of a rename that
+// takes the old one away; nil of anything else.
+func (n *binding) moved() *op {
+	if n.file != nil {
+		return nil
+	}
+	return n.twin
 }
 
 // FileID is the number of the file or directory that an operation (create or
@@ -70,18 +79,19 @@ func steps(p string) []string {
 
 // current is what the path names as far as the writer of an operation can
 // tell: of each name, what the last operation that was not refused made of it.
+// A name taken away before a cut, and not durably, may be there again.
 func (t *target) current(p string) *file {
 	f := t.root
 	for _, name := range steps(p) {
 		if f == nil || !f.dir {
 			return nil
 		}
-		f = f.entries[name].current()
+		f = f.entries[name].current(t.cut)
 	}
 	return f
 }
 
-func (r *register) current() *file {
+func (r *register) current(cut int64) *file {
 	if r == nil {
 		return nil
 	}
@@ -90,7 +100,7 @@ func (r *register) current() *file {
 		case w.outcome == history.Refused:
 		case w.name.file != nil:
 			return w.name.file
-		case w.firm():
+		case w.durable, w.returned() && w.issued > cut:
 			return nil
 		}
 	}
@@ -137,7 +147,7 @@ func (b *Book) issueName(p *pending, r history.Record) {
 	case verbUnlink:
 		b.bind(p, r, reg, nil)
 	case verbLink, verbRename:
-		f, to := reg.current(), t.register(string(r.Detail))
+		f, to := reg.current(t.cut), t.register(string(r.Detail))
 		switch {
 		case f == nil:
 			p.missing = "no operation made the file that it names"
@@ -145,11 +155,12 @@ func (b *Book) issueName(p *pending, r history.Record) {
 			p.missing = "no operation made the directory of its new name"
 		case p.verb == verbLink:
 			b.bind(p, r, to, f)
-		case to.current() == f:
+		case to.current(t.cut) == f:
 			// Renaming to another name of the same file does nothing.
 		default:
 			away := b.bind(p, r, reg, nil)
-			away.name.moved = b.bind(p, r, to, f)
+			there := b.bind(p, r, to, f)
+			away.name.twin, there.name.twin = there, away
 		}
 	}
 }
@@ -270,7 +281,7 @@ func (s *presence) holds(w *op) bool {
 		if x == w || x.ended < w.issued || x.name.file == w.name.file {
 			continue
 		}
-		m := x.name.moved
+		m := x.name.moved()
 		if m == nil || m.name.file != w.name.file || !s.holds(m) || !s.surely(m.name.reg.dir) {
 			yes = false
 			break

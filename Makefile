@@ -1,0 +1,51 @@
+# What the tests need of Debian; make test installs what is missing, if it may.
+PACKAGES = gcc libc6-dev
+
+GO      ?= go
+RUN      = $(GO) tool -modfile=tools/go.mod
+
+.PHONY: build test soak generate setup \
+	bench bench-content bench-history bench-object bench-owed
+
+build:
+	$(GO) build -o assay ./cmd/assay
+
+# All that CI asks for: small counts of everything.
+test: setup
+	$(GO) build ./...
+	$(GO) vet ./...
+	cd tools && $(GO) vet ./...
+	$(RUN) staticcheck ./...
+	cd tools && $(GO) build -o ../.cache/testall ./testall
+	.cache/testall -race -fuzz 3s ./...
+
+# The full counts. Ends within an hour.
+soak: setup
+	cd tools && $(GO) build -o ../.cache/testall ./testall
+	ASSAY_FULL=1 .cache/testall -timeout 55m ./...
+
+# Files that are made from the code and committed.
+generate:
+	ASSAY_GENERATE=1 $(GO) test ./scenario ./report ./cmd/assay -run 'Schema' -count=1
+
+bench: bench-content bench-history bench-owed bench-object
+
+bench-content:
+	$(GO) test ./content -run '^$$' -bench . -benchtime 2s
+bench-history:
+	$(GO) test ./history -run '^$$' -bench . -benchtime 2s
+bench-owed:
+	$(GO) test ./owed -run '^$$' -bench . -benchtime 2s
+bench-object:
+	$(GO) test ./object ./refstore -run '^$$' -bench . -benchtime 2s
+
+# Installs the Debian packages that are missing, where this is Debian and we
+# are root; elsewhere it says what is missing and lets the tests skip.
+setup:
+	@missing=; for p in $(PACKAGES); do \
+		dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; done; \
+	if [ -z "$$missing" ]; then exit 0; fi; \
+	if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+		echo "installing$$missing"; \
+		(apt-get -qq -o DPkg::Lock::Timeout=600 update && DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=600 install -y --no-install-recommends $$missing) >/dev/null; \
+	else echo "not installed (not root, or not Debian):$$missing"; fi
