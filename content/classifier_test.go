@@ -10,7 +10,7 @@ import (
 // TestClassifierIsClassify writes plantings in pieces of any size.
 func TestClassifierIsClassify(t *testing.T) {
 	s := seed.Seed(31)
-	for i := range count(700, 30_000) {
+	for i := range count(350, 30_000) {
 		p := plant(i, s)
 		want := Classify(nil, p.got, p.off, p.want, p.also...)
 		c := NewClassifier(p.off, p.want, p.also...)

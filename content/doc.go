@@ -67,8 +67,9 @@
 //     neighbour, Foreign from 24 bytes on, or Different.
 //   - Foreign. Nothing in it has named anybody: no 24 bytes at a multiple of 24
 //     from its beginning, or at its end, at their right place in the sector; no
-//     32 bytes of a shifted sector at a multiple of 192, or at its end. A piece that is no whole sector is
-//     asked at every byte.
+//     32 bytes of a shifted sector at a multiple of 192, or at its end. A piece
+//     that is no whole sector is asked at every byte, and so is what lies
+//     between parts that are named.
 //
 // A shifted piece of 24 to 46 bytes can hide a border of its own sectors, with
 // less than 24 bytes on either side. It is named if a neighbour continues with

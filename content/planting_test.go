@@ -223,7 +223,7 @@ func TestPlantings(t *testing.T) {
 	s := seed.Seed(20240917)
 	var spans []Span
 	var size int64
-	n := count(2_800, 100_002)
+	n := count(1_400, 100_002)
 	for i := range n {
 		p := plant(i, s)
 		size += int64(len(p.got))

@@ -10,6 +10,10 @@ import (
 // counted from offset 0 of the object, names itself.
 const SectorSize = 512
 
+// MinPiece is the number of bytes of one sector from which on they name
+// themselves. Fewer are only equal to what was asked for, or different.
+const MinPiece = copySize
+
 // MaxSize is one more than the greatest offset that an object has bytes at:
 // 128 PiB, the reach of a 48-bit number of a sector.
 const MaxSize = 1 << 57

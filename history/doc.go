@@ -50,11 +50,11 @@
 // Integers are little-endian. "CRC" is CRC-32C (Castagnoli, reflected, initial
 // value and final inversion as in RFC 3720) unless it is said otherwise.
 //
-//	     0  header, 128 bytes; the rest of the block is zero
-//	  4096  anchor A, a slot: the newest sync mark or the one before
-//	  4608  anchor B, a slot: the other one
-//	  5120  end slot: where the records end, once that is known
-//	  8192  frames
+//	   0  header, 128 bytes; the rest of the block is zero
+//	4096  anchor A, a slot: the newest sync mark or the one before
+//	4608  anchor B, a slot: the other one
+//	5120  end slot: where the records end, once that is known
+//	8192  frames
 //
 // The header:
 //

@@ -15,10 +15,6 @@ import (
 	"github.com/seed-1b600011/assay/scenario"
 )
 
-// minPiece is the size below which an object cannot name itself (see package
-// content): it is only equal to what was put, or different.
-const minPiece = 24
-
 // Bucket is a live bucket. Every operation on it goes into the history before
 // it begins and again when it has ended. Its methods may be called by several
 // goroutines at once. They return an error only if a test cannot go on: what
@@ -55,7 +51,7 @@ func (b *Bucket) Tag(key string, generation uint32) content.Tag {
 // Put stores a generation of an object.
 func (b *Bucket) Put(ctx context.Context, o Object) error {
 	tag := b.Tag(o.Key, o.Generation)
-	if o.Size < minPiece {
+	if o.Size < content.MinPiece {
 		b.short.add(o.Key, tag)
 	}
 	err := b.do(ctx, history.Record{Verb: "put", Object: o.Key, To: o.Size, Generation: o.Generation}, o.Size, func(ctx context.Context) error {
@@ -236,7 +232,7 @@ func (v view) read(ctx context.Context, key string, want content.Tag, also []con
 	}
 	defer body.Close()
 	seen := owed.Seen{Present: true, Size: size}
-	if size < minPiece {
+	if size < content.MinPiece {
 		return v.readShort(body, seen, key, want, also)
 	}
 	c := content.NewClassifier(0, want, also...)

@@ -12,12 +12,12 @@ import (
 // lie are the options of the fault: what the reference store does to what it
 // has acknowledged. See refstore.Lie for the exact meaning.
 type lie struct {
-	Kind        string  `yaml:"kind" doc:"what goes wrong" enum:"lose,stale,swap,flip,etag,resurrect,list-hides,list-invents" required:"true"`
-	At          string  `yaml:"at" doc:"what is damaged: what the store serves, or what its backend holds; default store" enum:"store,backend"`
-	Key         string  `yaml:"key" doc:"pattern of the keys concerned, with * and ?; default: any"`
-	Probability float64 `yaml:"probability" doc:"of each request that could be touched; default 1" min:"0" max:"1"`
-	Count       int64   `yaml:"count" doc:"how many requests are touched at most; default: no limit" min:"1"`
-	Skip        int64   `yaml:"skip" doc:"how many requests that could be touched pass first" min:"0"`
+	Kind        string          `yaml:"kind" doc:"what goes wrong" enum:"lose,stale,swap,flip,etag,resurrect,list-hides,list-invents" required:"true"`
+	At          string          `yaml:"at" doc:"what is damaged: what the store serves, or what its backend holds; default store" enum:"store,backend"`
+	Key         string          `yaml:"key" doc:"pattern of the keys concerned, with * and ?; default: any"`
+	Probability float64         `yaml:"probability" doc:"of each request that could be touched; default 1" min:"0" max:"1"`
+	Count       int64           `yaml:"count" doc:"how many requests are touched at most; default: no limit" min:"1"`
+	Skip        scenario.Amount `yaml:"skip" doc:"how many requests that could be touched pass first"`
 }
 
 const lieName = "lie"
@@ -34,7 +34,7 @@ func registerLie(r *scenario.Registry) {
 			}
 			told, err := b.store.server.Lie(ctx, refstore.Lie{
 				Kind: refstore.Kind(o.Kind), At: o.At, Bucket: b.real, Key: o.Key,
-				Probability: o.Probability, Count: o.Count, AfterRequests: o.Skip, Seed: e.Plan.Draw("lie", b.name, o.Kind),
+				Probability: o.Probability, Count: o.Count, AfterRequests: int64(o.Skip), Seed: e.Plan.Draw("lie", b.name, o.Kind),
 			})
 			if err != nil {
 				return nil, err

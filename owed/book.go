@@ -88,7 +88,7 @@ func Fold(records iter.Seq2[history.Record, error], rule func(target string) Rul
 			return nil, fmt.Errorf("owed: read the history: %w", err)
 		}
 		b.position++
-		if !b.started {
+		if !b.started && r.Phase != history.Checkpoint {
 			b.started, b.start = true, r.At
 		}
 		if err := b.fold(r); err != nil {

@@ -18,7 +18,7 @@ import (
 const statement = "owed"
 
 const (
-	isHeader    = 'h' // begins; position, start, faults
+	isHeader    = 'h' // begins; position, start, faults, whether anything began
 	isTarget    = 't' // acknowledged, faults, medium, cut
 	isFile      = 'f' // number, flags, highest generation
 	isObject    = 'k' // Generation: the highest; Object: the key
@@ -48,7 +48,7 @@ const (
 func (b *Book) Checkpoint() iter.Seq[history.Record] {
 	return func(yield func(history.Record) bool) {
 		e := emitter{b: b, yield: yield}
-		e.emit(history.Record{At: b.start}, isHeader, uint64(b.position), uint64(b.start), uint64(b.faults))
+		e.emit(history.Record{At: b.start}, isHeader, uint64(b.position), uint64(b.start), uint64(b.faults), bit(b.started, 1))
 		for _, name := range slices.Sorted(maps.Keys(b.targets)) {
 			e.target(b.targets[name])
 		}
@@ -228,8 +228,8 @@ func (b *Book) restore(r history.Record) error {
 	switch kind := d.byte(); kind {
 	case isHeader:
 		b.reset()
-		b.position, b.start, b.started = int64(d.uvarint()), time.Duration(d.uvarint()), true
-		b.faults = int(d.uvarint())
+		b.position, b.start, b.started = int64(d.uvarint()), time.Duration(d.uvarint()), false
+		b.faults, b.started = int(d.uvarint()), d.uvarint() != 0
 	case isTarget:
 		t := b.target(r.Target)
 		t.acknowledged, t.faults, t.medium = int64(d.uvarint()), int(d.uvarint()), d.uvarint() != 0

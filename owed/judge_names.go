@@ -30,7 +30,11 @@ type Entry struct {
 
 // Name is what the volume owes under a path. Where a directory above may have
 // several names, or be absent, so may what is in it.
-func (b *Book) Name(volume, p string) Name {
+func (b *Book) Name(volume, p string) Name { return b.name(volume, p, nil) }
+
+// name is Name, given what was found: a directory that is there is no reason
+// for what is in it to be absent.
+func (b *Book) name(volume, p string, found map[string]Entry) Name {
 	n := Name{Path: path.Join(steps(p)...)}
 	n.State = State{Target: volume, Object: n.Path, whole: true, naming: true, start: b.start}
 	t := b.targets[volume]
@@ -42,6 +46,9 @@ func (b *Book) Name(volume, p string) Name {
 	dirs := []*file{t.root}
 	var legal []*op
 	for i, base := range names {
+		if i > 0 && found[path.Join(names[:i]...)].Dir {
+			n.MayBeAbsent = false
+		}
 		legal = nil
 		n.ever, n.held = nil, false
 		for _, dir := range dirs {
@@ -97,7 +104,8 @@ func (b *Book) Names(volume string) iter.Seq[Name] {
 			return
 		}
 		all := map[string]bool{}
-		t.root.under("", all, map[*file]bool{})
+		u := under{all: all, left: underMax, above: map[*file]bool{}}
+		u.walk(t.root, "")
 		for _, p := range slices.Sorted(maps.Keys(all)) {
 			if !yield(b.Name(volume, p)) {
 				return
@@ -106,23 +114,31 @@ func (b *Book) Names(volume string) iter.Seq[Name] {
 	}
 }
 
-// under collects the paths below f; above are the directories on the way, so
-// that two that may lie in each other end the walk.
-func (f *file) under(prefix string, all map[string]bool, above map[*file]bool) {
-	if above[f] || len(above) > maxDepth {
+// under collects the paths below a directory.
+type under struct {
+	all   map[string]bool
+	above map[*file]bool // on the way, so that directories that may lie in each other end the walk
+	left  int
+}
+
+// underMax is how many directories are walked, each under each of its paths.
+const underMax = 1 << 22
+
+func (u *under) walk(f *file, prefix string) {
+	if u.left--; u.left < 0 || u.above[f] || len(u.above) > maxDepth {
 		return
 	}
-	above[f] = true
+	u.above[f] = true
 	for base, reg := range f.entries {
 		p := path.Join(prefix, base)
-		all[p] = true
+		u.all[p] = true
 		for _, w := range allowed(reg.ops) {
-			if d := w.name.file; d != nil && d.dir {
-				d.under(p, all, above)
+			if d := w.name.file; d != nil && d.dir && len(d.entries) > 0 {
+				u.walk(d, p)
 			}
 		}
 	}
-	delete(above, f)
+	delete(u.above, f)
 }
 
 // File gives the file with this number.
@@ -170,7 +186,7 @@ func (b *Book) JudgeNames(volume string, found map[string]Entry) []Deviation {
 		return nil
 	}
 	var out []Deviation
-	blamed, lost := map[string]bool{}, map[string]bool{}
+	blamed := map[string]bool{}
 	blame := func(n Name, kind verdict.Kind, what string) {
 		d := n.State.deviations()
 		d.add(kind, 0, 0, what)
@@ -178,9 +194,11 @@ func (b *Book) JudgeNames(volume string, found map[string]Entry) []Deviation {
 		blamed[n.Path] = true
 	}
 	for n := range b.Names(volume) {
-		if _, there := found[n.Path]; !there && !n.MayBeAbsent {
+		if _, there := found[n.Path]; there {
+			continue
+		}
+		if n = b.name(volume, n.Path, found); !n.MayBeAbsent {
 			blame(n, verdict.Lost, "no such name")
-			lost[n.Path] = true
 		}
 	}
 	for _, p := range slices.Sorted(maps.Keys(found)) {
@@ -191,7 +209,7 @@ func (b *Book) JudgeNames(volume string, found map[string]Entry) []Deviation {
 		}
 	}
 	out = append(out, b.judgeHalves(t, found, blamed)...)
-	return append(out, b.judgePresence(t, found, lost)...)
+	return append(out, b.judgePresence(t, found, blamed)...)
 }
 
 // judgeHalves finds renames that took effect by half: the file has its new
@@ -241,7 +259,7 @@ func rebound(away *op, f *file) bool {
 
 // path is where the name is, empty if that is not certain.
 func (r *register) path() string {
-	dirs := r.dir.paths(0)
+	dirs := r.dir.paths()
 	if len(dirs) != 1 {
 		return ""
 	}
@@ -296,15 +314,15 @@ func (n Name) judge(t *target, e Entry) (kind verdict.Kind, what string) {
 
 // judgePresence finds files that must be under one of several names and are
 // under none.
-func (b *Book) judgePresence(t *target, found map[string]Entry, lost map[string]bool) (out []Deviation) {
+func (b *Book) judgePresence(t *target, found map[string]Entry, blamed map[string]bool) (out []Deviation) {
 	s := newPresence()
 	for _, f := range t.files[1:] {
 		w, owed := s.owed(f)
 		if !owed || f.strange {
 			continue
 		}
-		paths := f.paths(0)
-		if len(paths) == 0 || slices.ContainsFunc(paths, func(p string) bool { return f.mayBe(found, p) || lost[p] || blamedAbove(lost, p) }) {
+		paths := f.paths()
+		if len(paths) == 0 || slices.ContainsFunc(paths, func(p string) bool { return f.mayBe(found, p) || blamed[p] || blamedAbove(blamed, p) }) {
 			continue
 		}
 		slices.Sort(paths)

@@ -153,6 +153,8 @@ func (b *Book) issueName(p *pending, r history.Record) {
 			p.missing = "no operation made the file that it names"
 		case to == nil:
 			p.missing = "no operation made the directory of its new name"
+		case f.dir && (p.verb == verbLink || to.dir.inside(f)):
+			p.missing = "a directory has one name, and not in itself"
 		case p.verb == verbLink:
 			b.bind(p, r, to, f)
 		case to.current(t.cut) == f:
@@ -204,30 +206,65 @@ func (f *file) lastPath() string {
 	return strings.Join(names, "/")
 }
 
-// maxDepth ends walks over directories that, after lost renames, may be told
-// to lie in each other.
+// maxDepth is how deep directories may lie in each other.
 const maxDepth = 64
 
-// paths are the paths under which f may be found.
-func (f *file) paths(depth int) []string {
+// walk looks for the paths of files. After lost renames, directories may be
+// told to lie in each other in many ways; a walk gives up after so many steps,
+// and what depends on it is then not judged.
+type walk struct{ left int }
+
+const walkMax = 1 << 14
+
+// paths are the paths under which f may be found; below are the directories
+// on the way.
+func (k *walk) paths(f *file, below []*file) []string {
 	if f.number == 0 {
 		return []string{""}
 	}
-	if depth > maxDepth {
+	if slices.Contains(below, f) || len(below) > maxDepth {
 		return nil
 	}
+	below = append(below, f)
 	var out []string
 	for _, w := range f.bindings {
+		if k.left--; k.left < 0 {
+			return nil
+		}
 		if !slices.Contains(allowed(w.name.reg.ops), w) {
 			continue
 		}
-		for _, dir := range w.name.reg.dir.paths(depth + 1) {
+		for _, dir := range k.paths(w.name.reg.dir, below) {
 			if p := path.Join(dir, w.name.reg.base); !slices.Contains(out, p) {
 				out = append(out, p)
 			}
 		}
 	}
 	return out
+}
+
+// paths are the paths under which f may be found, none if they are too many to tell.
+func (f *file) paths() []string {
+	k := walk{walkMax}
+	out := k.paths(f, nil)
+	if k.left < 0 {
+		return nil
+	}
+	return out
+}
+
+// inside tells whether f lies in the directory dir, as its writers see it.
+func (f *file) inside(dir *file) bool {
+	for range maxDepth {
+		if f == dir {
+			return true
+		}
+		if f.number == 0 || len(f.bindings) == 0 {
+			return false
+		}
+		f = f.bindings[len(f.bindings)-1].name.reg.dir
+	}
+	return true
 }
 
 // presence answers which files must be there. It remembers what it found, so

@@ -133,7 +133,7 @@ func (l *liar) looksLike(kind Kind, key string, before, now map[string]sight) bo
 	case Resurrect:
 		return s == was && s.present
 	case ListHides:
-		return s.content == owed && s.etag == etagOf(owed) && !s.listed
+		return s.content == owed && s.etag == etagOf(owed) && !s.listed && !was.listed
 	case ListInvents:
 		return !s.present && s.listed
 	}

@@ -311,6 +311,10 @@ func TestSDKRanges(t *testing.T) {
 			t.Errorf("%s %s: got %q, want %q", step.key, step.rng, got, step.want)
 		}
 	}
+	q := raw{method: "GET", target: "/bucket/small", header: map[string]string{"Range": "bytes=3-5"}}
+	if status, text := q.send(t, url); status != http.StatusPartialContent || text != "345" {
+		t.Errorf("a range is answered with %d %q", status, text)
+	}
 }
 
 func TestSDKNotImplemented(t *testing.T) {

@@ -3,7 +3,7 @@ package scenario
 // nearest is the candidate with the fewest edits from word, if it is near
 // enough to be what was meant, or "".
 func nearest(word string, candidates []string) string {
-	best, fewest := "", max(2, len(word)/3)+1
+	best, fewest := "", min(max(2, len(word)/3)+1, len(word))
 	for _, c := range candidates {
 		if n := edits(word, c, fewest); n < fewest {
 			best, fewest = c, n

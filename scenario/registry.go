@@ -168,6 +168,13 @@ func (r *Registry) Checks() []*Check {
 	return all
 }
 
+// Only is a copy of the registry with the check of that name alone.
+func (r *Registry) Only(check string) *Registry {
+	some := *r
+	some.checks = map[string]*Check{check: r.checks[check]}
+	return &some
+}
+
 // With is a copy of the registry in which the check of that name is replaced.
 // The mutation test of selftest is made with it.
 func (r *Registry) With(c Check) *Registry {

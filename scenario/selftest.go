@@ -25,11 +25,11 @@ type ControlOutcome struct {
 // SelfTest runs every control of every check: each planted fault must be
 // found, with the right kind and at the objects that it damaged and no others,
 // and each clean run must pass. tell is called after each.
-func SelfTest(ctx context.Context, r Runner, run seed.Seed, tell func(ControlOutcome)) (ok bool, err error) {
+func SelfTest(ctx context.Context, r Runner, run seed.Seed, a Adjust, tell func(ControlOutcome)) (ok bool, err error) {
 	ok = true
 	for _, c := range r.Registry.Checks() {
 		for _, k := range c.Controls {
-			o := r.control(ctx, c, k, run)
+			o := r.control(ctx, c, k, run, a)
 			if ctx.Err() != nil {
 				return false, context.Cause(ctx)
 			}
@@ -40,7 +40,7 @@ func SelfTest(ctx context.Context, r Runner, run seed.Seed, tell func(ControlOut
 	return ok, nil
 }
 
-func (r *Runner) control(ctx context.Context, c *Check, k Control, sd seed.Seed) ControlOutcome {
+func (r *Runner) control(ctx context.Context, c *Check, k Control, sd seed.Seed, a Adjust) ControlOutcome {
 	o := ControlOutcome{Check: c.Name, Control: k.Name, Wants: k.Wants}
 	if k.Needs != nil {
 		if err := k.Needs(); err != nil {
@@ -49,7 +49,7 @@ func (r *Runner) control(ctx context.Context, c *Check, k Control, sd seed.Seed)
 		}
 	}
 	began := time.Now()
-	out, err := r.runControl(ctx, c, k, sd)
+	out, err := r.runControl(ctx, c, k, sd, a)
 	o.Took = time.Since(began)
 	if err != nil {
 		o.Problem = err.Error()
@@ -61,7 +61,7 @@ func (r *Runner) control(ctx context.Context, c *Check, k Control, sd seed.Seed)
 	return o
 }
 
-func (r *Runner) runControl(ctx context.Context, c *Check, k Control, sd seed.Seed) (*Outcome, error) {
+func (r *Runner) runControl(ctx context.Context, c *Check, k Control, sd seed.Seed, a Adjust) (*Outcome, error) {
 	scenarios, err := Parse(fmt.Sprintf("control %q of %s", k.Name, c.Name), []byte(k.Scenario), r.Registry)
 	if err != nil {
 		return nil, err
@@ -69,7 +69,7 @@ func (r *Runner) runControl(ctx context.Context, c *Check, k Control, sd seed.Se
 	if len(scenarios) != 1 || len(scenarios[0].Checks) != 1 || scenarios[0].Checks[0].Check.Name != c.Name {
 		return nil, fmt.Errorf("control %q of %s wants one scenario with that check alone", k.Name, c.Name)
 	}
-	p, err := scenarios[0].Plan(sd, 0, Adjust{})
+	p, err := scenarios[0].Plan(sd, 0, a)
 	if err != nil {
 		return nil, err
 	}

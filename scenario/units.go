@@ -42,7 +42,7 @@ func (s *Size) UnmarshalText(b []byte) error {
 	}
 	f, err := strconv.ParseFloat(number, 64)
 	if err != nil || f*float64(factor) >= math.MaxInt64 {
-		return fmt.Errorf("%q: a size is less than 8192 Ti", text)
+		return fmt.Errorf("%q: a size is less than 8 EiB", text)
 	}
 	if f*float64(factor) != math.Trunc(f*float64(factor)) {
 		return fmt.Errorf("%q: a size is a whole number of bytes", text)

@@ -46,10 +46,6 @@ type Trigger struct {
 // use reads one item of a list of tests, faults or checks: the name, and a
 // node of the options or nil.
 func use(d *decoder, n *yaml.Node, what string, known []string) (string, *yaml.Node, bool) {
-	if alternatives, ok := d.oneOf(n); ok && len(alternatives) > 0 {
-		d.problem(n, "one-of cannot choose a %s here: choose among its options", what)
-		return "", nil, false
-	}
 	name, options := n, (*yaml.Node)(nil)
 	if n.Kind == yaml.MappingNode && len(n.Content) == 2 {
 		name, options = n.Content[0], n.Content[1]

@@ -19,6 +19,7 @@ import (
 func selftestCommand() *cobra.Command {
 	var dir dirFlag
 	var seedFlag, output string
+	var adjust scenario.Adjust
 	c := &cobra.Command{
 		Use:   "selftest",
 		Short: "Plant every fault that this machine allows and show that each check finds it",
@@ -36,22 +37,23 @@ func selftestCommand() *cobra.Command {
 					return usage{err}
 				}
 			}
-			return selftest(c, &dir, sd, output)
+			return selftest(c, &dir, sd, adjust, output)
 		},
 	}
 	dir.add(c)
 	c.Flags().StringVar(&seedFlag, "seed", "", "`NUMBER` from which every choice is drawn; default: a random one, which is printed")
 	c.Flags().StringVar(&output, "output", "text", "`FORM` of the report: text or json")
+	c.Flags().Float64Var(&adjust.Scale, "scale", 1, "multiply the number of objects and operations by this `FACTOR`")
 	return c
 }
 
-func selftest(c *cobra.Command, dir *dirFlag, sd seed.Seed, output string) error {
+func selftest(c *cobra.Command, dir *dirFlag, sd seed.Seed, adjust scenario.Adjust, output string) error {
 	var all []scenario.ControlOutcome
 	ok := false
 	err := withLedger(c.Context(), dir, func(ctx context.Context, ledger *machine.Ledger) (err error) {
 		fmt.Fprintf(os.Stderr, "assay: seed %v\n", sd)
 		runner := scenario.Runner{Registry: newRegistry(object.World{}), Ledger: ledger, Dir: ledger.Dir()}
-		ok, err = scenario.SelfTest(ctx, runner, sd, func(o scenario.ControlOutcome) {
+		ok, err = scenario.SelfTest(ctx, runner, sd, adjust, func(o scenario.ControlOutcome) {
 			fmt.Fprintf(os.Stderr, "assay: %s: %s: %s\n", o.Check, o.Control, result(o))
 			all = append(all, o)
 		})
