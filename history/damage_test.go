@@ -310,6 +310,12 @@ func TestSegmentsMissingOrMixed(t *testing.T) {
 		segs := slices.Clone(im.segments)
 		segs[i] = nil
 		plant(segs, fmt.Sprintf("segment %d missing", i+1), true)
+		if i > 0 && i < len(im.segments)-1 { // seen also where the one before does not tell
+			segs[i-1] = bytes.Clone(segs[i-1])
+			clear(segs[i-1][endSlot:dataStart])
+			plant(segs, fmt.Sprintf("segment %d missing, and the note of it", i+1), true)
+			segs[i-1] = im.segments[i-1]
+		}
 		segs[i] = other.segments[i]
 		plant(segs, fmt.Sprintf("segment %d of another history", i+1), true)
 		segs[i] = make([]byte, len(im.segments[i]))

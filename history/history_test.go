@@ -156,6 +156,59 @@ func TestConcurrentAppends(t *testing.T) {
 	}
 }
 
+// Syncs meet rotations at every point of both.
+func TestSyncWhileRotating(t *testing.T) {
+	w, dir := create(t, small(1))
+	var wg sync.WaitGroup
+	n := pick(400, 20_000)
+	for g := range 4 {
+		wg.Go(func() {
+			for range n {
+				err := w.Append(Record{Verb: "put", Detail: make([]byte, 500)})
+				if err == nil && g > 0 {
+					err = w.Sync()
+				}
+				if err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	must(t, w.Close())
+	if got := mustCollect(t, dir); len(got) != 4*n {
+		t.Fatalf("%d records of %d", len(got), 4*n)
+	}
+}
+
+// A mark covers what was there before its sync began, and not what came while
+// the disk was at work.
+func TestMarkCoversWhatWasSynced(t *testing.T) {
+	w, dir := create(t, small(1))
+	must(t, w.Append(Record{Op: 1}))
+	covered, done, err := w.unmarked(w.seg, w.seg.pos)
+	if done || err != nil {
+		t.Fatal(done, err)
+	}
+	must(t, w.seg.sync())
+	must(t, w.Append(Record{Op: 2}))
+	if _, done, err := w.mark(w.seg, covered); done || err != nil {
+		t.Fatal(done, err)
+	}
+	b, err := os.ReadFile(filepath.Join(dir, segmentName(1)))
+	must(t, err)
+	clear(b[covered:w.seg.pos]) // the machine is lost before the second sync, the anchor is not
+	n := 0
+	for _, err := range Read(bytes.NewReader(b)) {
+		must(t, err)
+		n++
+	}
+	if n != 1 {
+		t.Fatalf("%d records", n)
+	}
+}
+
 // readWhileWritten reads a living history again and again: never an error, and
 // never less than the time before.
 func readWhileWritten(t *testing.T, dir string, stop chan struct{}) {

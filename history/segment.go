@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math/bits"
 	"os"
 	"path/filepath"
@@ -18,16 +19,17 @@ import (
 // is not safe for concurrent use, but for sync.
 type segment struct {
 	header
-	file    *os.File
-	mem     []byte // the file, shared with the kernel
-	pos     int64  // where the next frame goes
-	count   uint64 // records so far
-	marked  int64  // everything before it is durable, and a durable mark says so
-	odd     bool   // which of the two anchors is next
-	memory  memory
-	syncs   sync.Mutex
-	broken  error  // of the first sync that failed; under syncs
-	scratch []byte // a frame is made here and then copied, so that mem is only ever stored to
+	file     *os.File
+	mem      []byte // the file, shared with the kernel
+	pos      int64  // where the next frame goes
+	count    uint64 // records so far
+	marked   int64  // everything before it is durable, and a durable mark says so
+	odd      bool   // which of the two anchors is next
+	memory   memory
+	syncs    sync.Mutex
+	broken   error  // of the first sync that failed; under syncs
+	released bool   // under syncs
+	scratch  []byte // a frame is made here and then copied, so that mem is only ever stored to
 }
 
 const unfinished = ".new" // at the end of a segment's name until it is durable
@@ -183,14 +185,17 @@ func (s *segment) finish(dir string) (named bool, err error) {
 }
 
 // sync makes what was stored so far durable. It may be called at any time,
-// also while another goroutine stores; os.ErrClosed says that the segment has
-// been passed, which nothing does before it is durable.
+// also while another goroutine stores; fs.ErrClosed says that the segment has
+// been let go of, which nothing does to a good one before it is durable.
 //
 // The kernel reports a failed write to one sync and lets the next succeed, so
 // the first error stays, and no two calls run at once.
 func (s *segment) sync() error {
 	s.syncs.Lock()
 	defer s.syncs.Unlock()
+	if s.broken == nil && s.released {
+		return fs.ErrClosed
+	}
 	if s.broken == nil {
 		s.broken = datasync(s.file)
 	}
@@ -206,32 +211,29 @@ func (s *segment) unmap() error {
 	return err
 }
 
-// release lets go of the file; what was stored is in the kernel and stays.
-func (s *segment) release() error { return errors.Join(s.unmap(), s.file.Close()) }
+// release lets go of the file; what was stored is in the kernel and stays. It
+// waits for a sync that is under way.
+func (s *segment) release() error {
+	s.syncs.Lock()
+	defer s.syncs.Unlock()
+	s.released = true
+	return errors.Join(s.unmap(), s.file.Close())
+}
 
 // abandon removes a file that was never finished.
 func (s *segment) abandon() error {
 	return errors.Join(s.release(), os.Remove(s.file.Name()))
 }
 
+// datasync is fdatasync(2) on a file that stays open meanwhile.
 func datasync(f *os.File) error {
-	raw, err := f.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var synced error
-	// Control holds the descriptor open, whoever closes the file meanwhile.
-	if err := raw.Control(func(fd uintptr) {
-		for {
-			if synced = unix.Fdatasync(int(fd)); !errors.Is(synced, unix.EINTR) {
-				return
-			}
+	for {
+		err := unix.Fdatasync(int(f.Fd()))
+		if err == nil {
+			return nil
 		}
-	}); err != nil {
-		return err
+		if !errors.Is(err, unix.EINTR) {
+			return fmt.Errorf("sync %s: %w", f.Name(), err)
+		}
 	}
-	if synced != nil {
-		return fmt.Errorf("sync %s: %w", f.Name(), synced)
-	}
-	return nil
 }

@@ -141,11 +141,17 @@ func (l *Ledger) Close() error {
 	defer l.mu.Unlock()
 	if len(left) > 0 {
 		l.file.Close()
-		return fmt.Errorf("machine: %d things are left behind, the first is %s %s (assay clean removes them)",
-			len(left), left[0].Kind, left[0].Name)
+		return fmt.Errorf("machine: left behind for assay clean: %s %s%s", left[0].Kind, left[0].Name, andMore(len(left)-1))
 	}
 	err := os.Remove(l.file.Name())
 	return errors.Join(err, l.file.Close())
+}
+
+func andMore(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", and %d more", n)
 }
 
 // readLedger gives the entries of a ledger file that were not crossed off.

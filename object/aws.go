@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -71,7 +72,7 @@ func failed(doing string, err error) error {
 		e.Status = answer.HTTPStatusCode()
 	}
 	var api smithy.APIError
-	if errors.As(err, &api) && api.ErrorCode() != "UnknownError" {
+	if errors.As(err, &api) && api.ErrorCode() != "UnknownError" && api.ErrorCode() != madeUp(e.Status) {
 		e.Code = api.ErrorCode()
 	}
 	var cause *net.OpError
@@ -80,6 +81,10 @@ func failed(doing string, err error) error {
 	}
 	return e
 }
+
+// madeUp is the code that the SDK makes of a status where the answer held no
+// S3 error.
+func madeUp(status int) string { return strings.ReplaceAll(http.StatusText(status), " ", "") }
 
 func (c *awsClient) CreateBucket(ctx context.Context, bucket, location string) error {
 	in := &s3.CreateBucketInput{Bucket: &bucket}

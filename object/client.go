@@ -68,13 +68,28 @@ func statusOf(err error) int {
 	return 0
 }
 
-// Absent says whether the store answered that the object is not there.
-func Absent(err error) bool { return statusOf(err) == http.StatusNotFound }
+// codeOf is the S3 error with which a store answered, or "".
+func codeOf(err error) string {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Code
+	}
+	return ""
+}
 
-// phaseOf says what an error leaves of a request: an answer of the 400s means
-// that it was not done and will not be, as does a connection that was never
-// made; anything else leaves it open. 408 and 429 may come from something in
-// front of the store that had already passed the request on.
+// Absent says whether the store answered that the object, or its bucket, is
+// not there. A status of 404 alone does not say it: it may come from something
+// in front of the store.
+func Absent(err error) bool {
+	code := codeOf(err)
+	return code == "NoSuchKey" || code == "NoSuchBucket"
+}
+
+// phaseOf says what an error leaves of a request: an S3 error with a status of
+// the 400s means that it was not done and will not be, as does a connection
+// that was never made; anything else leaves it open. What is no S3 error, and
+// 408 and 429, may come from something in front of the store that had already
+// passed the request on.
 func phaseOf(err error) history.Phase {
 	if err == nil {
 		return history.Acknowledged
@@ -82,7 +97,7 @@ func phaseOf(err error) history.Phase {
 	switch status := statusOf(err); {
 	case status == http.StatusRequestTimeout, status == http.StatusTooManyRequests:
 		return history.Unknown
-	case status >= 400 && status < 500:
+	case status >= 400 && status < 500 && codeOf(err) != "":
 		return history.Refused
 	}
 	var dial *net.OpError

@@ -182,7 +182,24 @@ func (w World) bucket(ctx context.Context, e *scenario.Env, s *store, spec scena
 		return nil, err
 	}
 	s.users.Add(1)
+	if err := b.probe(probe); err != nil {
+		return nil, errors.Join(err, b.Close(context.WithoutCancel(ctx)))
+	}
 	return b, nil
+}
+
+// probe asks for an object that is not there: whatever says that it is, says
+// yes to everything, and what it acknowledges is no promise of a store.
+func (b *Bucket) probe(ctx context.Context) error {
+	body, _, err := b.client.Get(ctx, b.real, "assay-probe-"+machine.Token())
+	if Absent(err) {
+		return nil
+	}
+	if err == nil {
+		body.Close()
+		return fmt.Errorf("what answers at %s is no S3 store: it has an object that nobody put", b.store.place)
+	}
+	return fmt.Errorf("what answers at %s is no S3 store: an object that is not there: %w", b.store.place, err)
 }
 
 // undoCreate deletes a bucket of which nobody knows whether it was made. If

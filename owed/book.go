@@ -214,6 +214,9 @@ func (b *Book) end(r history.Record) error {
 	for _, w := range p.ops {
 		if w.durable && t.rule.volume() {
 			w.settle()
+			if f := w.name.file; f != nil {
+				f.size.prune()
+			}
 		}
 	}
 	return nil

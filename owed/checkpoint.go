@@ -178,16 +178,18 @@ func (e *emitter) volume(t *target, pending map[*op]bool) {
 		if w.name == nil || w.name.reg == nil {
 			continue
 		}
-		if m := w.name.moved(); m != nil {
-			flags[w] |= opMoves
-			if flags[m] == 0 {
-				flags[m] = opDetached
-			}
+		if other := w.name.twin; other != nil && flags[other] == 0 {
+			flags[other] = opDetached // a sync of its directory still counts for w
 		}
 	}
 	for w := range pending {
 		if w.name != nil && flags[w] == 0 { // superseded before it ended: it must still be known when it ends
 			flags[w] = opDetached
+		}
+	}
+	for w := range flags {
+		if w.name != nil && w.name.moved() != nil {
+			flags[w] |= opMoves
 		}
 	}
 	ops := slices.SortedFunc(maps.Keys(flags), func(a, b *op) int {

@@ -68,7 +68,6 @@ func (w *op) settle() {
 		return
 	}
 	w.name.file.data.settle(w)
-	w.name.file.size.prune()
 }
 
 // scope gives the files and directories that the sync p covers.
@@ -112,6 +111,7 @@ func (f *file) synced(called int64) {
 	for _, w := range now {
 		w.settle()
 	}
+	f.size.prune()
 }
 
 // mayBecomeDurable tells whether a later sync may still make w durable.

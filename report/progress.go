@@ -25,9 +25,13 @@ type Progress struct {
 	last    verdict.Tick
 	lastAt  time.Time
 	drawn   int // columns of the line on the terminal
+	found   int // findings of the scenario
 }
 
-const plainEvery = 10 * time.Second
+const (
+	plainEvery = 10 * time.Second
+	foundShown = 5 // findings of one scenario, as they come; the report has more
+)
 
 // NewProgress writes to w. width is that of the terminal in columns; 0 if w
 // is none.
@@ -41,12 +45,18 @@ func (p *Progress) Event(e verdict.Event) {
 	defer p.mu.Unlock()
 	switch {
 	case e.Finding != nil:
-		p.line("finding: %v", *e.Finding)
+		if p.found++; p.found <= foundShown {
+			p.line("finding: %v", *e.Finding)
+		}
 	case e.Message != "":
 		p.line("%s: %s", e.Scenario, e.Message)
 	case e.Tick != nil:
 		p.tick(e)
 	case e.State == verdict.Done:
+		if p.found > foundShown {
+			p.line("and %d more findings", p.found-foundShown)
+		}
+		p.found = 0
 		p.erase()
 	default:
 		p.state, p.entered, p.lastAt = e.State, e.At, time.Time{}

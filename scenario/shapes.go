@@ -118,13 +118,13 @@ func (c *Clouds) decode(d *decoder, n *yaml.Node, at path) {
 			*c = append(*c, name)
 		}
 	}
-	offered := c.offered(d.reg)
-	if len(offered) == 0 && len(*c) == len(n.Content) {
-		d.problem(n, "there is no backend of type %s: there are %s", strings.Join(*c, " or "), strings.Join(d.reg.Clouds, ", "))
+	if d.choose == nil || len(*c) < len(n.Content) {
 		return
 	}
-	if d.choose != nil {
+	if offered := c.offered(d.reg); len(offered) > 0 {
 		d.pick(c, offered, n, at)
+	} else {
+		d.problem(n, "there is no backend of type %s: there are %s", strings.Join(*c, " or "), strings.Join(d.reg.Clouds, ", "))
 	}
 }
 

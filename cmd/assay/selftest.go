@@ -54,7 +54,7 @@ func selftest(c *cobra.Command, dir *dirFlag, sd seed.Seed, adjust scenario.Adju
 		fmt.Fprintf(os.Stderr, "assay: seed %v\n", sd)
 		runner := scenario.Runner{Registry: newRegistry(object.World{}), Ledger: ledger, Dir: ledger.Dir()}
 		ok, err = scenario.SelfTest(ctx, runner, sd, adjust, func(o scenario.ControlOutcome) {
-			fmt.Fprintf(os.Stderr, "assay: %s: %s: %s\n", o.Check, o.Control, result(o))
+			fmt.Fprintf(os.Stderr, "assay: %s: %s: %s\n", o.Check, o.Control, told(o))
 			all = append(all, o)
 		})
 		return err
@@ -78,7 +78,7 @@ func selftest(c *cobra.Command, dir *dirFlag, sd seed.Seed, adjust scenario.Adju
 	return nil
 }
 
-func result(o scenario.ControlOutcome) string {
+func told(o scenario.ControlOutcome) string {
 	switch {
 	case o.Skipped != "":
 		return "skipped: " + o.Skipped
@@ -99,7 +99,7 @@ func matrix(c *cobra.Command, all []scenario.ControlOutcome) error {
 		if wants == "" {
 			wants = "nothing"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%v\n", o.Check, o.Control, wants, result(o), report.Brief(o.Took))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%v\n", o.Check, o.Control, wants, told(o), report.Brief(o.Took))
 	}
 	return w.Flush()
 }
