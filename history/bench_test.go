@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 )
@@ -80,4 +81,127 @@ func writePeer(b *testing.B, dir string, n, size int) time.Duration {
 		}
 	}
 	return time.Since(start)
+}
+
+// Four goroutines append to one writer, beside four that write(2) to one file.
+func BenchmarkAppendParallel(b *testing.B) {
+	dir := b.TempDir()
+	objects := objectNames(10_000)
+	w, err := Create(filepath.Join(dir, "h"), Options{Writer: 1})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer w.Close()
+	f, err := os.Create(filepath.Join(dir, "peer"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer f.Close()
+	const goroutines = 4
+	run := func(do func(i int) error) time.Duration {
+		var wg sync.WaitGroup
+		start := time.Now()
+		for g := range goroutines {
+			wg.Go(func() {
+				for i := g; i < b.N; i += goroutines {
+					if err := do(i); err != nil {
+						b.Error(err)
+						return
+					}
+				}
+			})
+		}
+		wg.Wait()
+		return time.Since(start)
+	}
+	b.ResetTimer()
+	took := run(func(i int) error { return w.Append(workload(objects, i)) })
+	b.StopTimer()
+	p := make([]byte, max(1, int(bytesOf(w))/b.N))
+	peer := run(func(int) error {
+		_, err := f.Write(p)
+		return err
+	})
+	b.ReportMetric(float64(b.N)/took.Seconds(), "records/s")
+	b.ReportMetric(peer.Seconds()/took.Seconds(), "x-write(2)")
+}
+
+// One record and one Sync, beside one write(2) and one fdatasync(2): a Sync
+// needs two of these for its mark to be true.
+func BenchmarkSync(b *testing.B) {
+	dir := b.TempDir()
+	w, err := Create(filepath.Join(dir, "h"), Options{Writer: 1})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer w.Close()
+	f, err := os.Create(filepath.Join(dir, "peer"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer f.Close()
+	if err := fill(f, 0, defaultSegment); err != nil {
+		b.Fatal(err)
+	}
+	var took, peer time.Duration
+	p := make([]byte, 100)
+	for b.Loop() {
+		start := time.Now()
+		if err := w.Append(Record{Op: 1}); err != nil {
+			b.Fatal(err)
+		}
+		if err := w.Sync(); err != nil {
+			b.Fatal(err)
+		}
+		between := time.Now()
+		if _, err := f.Write(p); err != nil {
+			b.Fatal(err)
+		}
+		if err := datasync(f); err != nil {
+			b.Fatal(err)
+		}
+		took, peer = took+between.Sub(start), peer+time.Since(between)
+	}
+	b.ReportMetric(float64(took.Microseconds())/float64(b.N), "µs/sync")
+	b.ReportMetric(took.Seconds()/peer.Seconds(), "x-fdatasync-time")
+}
+
+// Reading a history back, beside reading its files with read(2).
+func BenchmarkReadDir(b *testing.B) {
+	dir := filepath.Join(b.TempDir(), "h")
+	objects := objectNames(10_000)
+	w, err := Create(dir, Options{Writer: 1})
+	if err != nil {
+		b.Fatal(err)
+	}
+	const records = 500_000
+	for i := range records {
+		if err := w.Append(workload(objects, i)); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		b.Fatal(err)
+	}
+	var took, peer time.Duration
+	for b.Loop() {
+		start := time.Now()
+		n := 0
+		for _, err := range ReadDir(dir) {
+			if err != nil {
+				b.Fatal(err)
+			}
+			n++
+		}
+		if n != records {
+			b.Fatal(n)
+		}
+		between := time.Now()
+		if _, err := os.ReadFile(filepath.Join(dir, segmentName(1))); err != nil {
+			b.Fatal(err)
+		}
+		took, peer = took+between.Sub(start), peer+time.Since(between)
+	}
+	b.ReportMetric(float64(b.N)*records/took.Seconds(), "records/s")
+	b.ReportMetric(took.Seconds()/peer.Seconds(), "x-read-time")
 }

@@ -165,3 +165,21 @@ func TestBadDirectories(t *testing.T) {
 	}
 	must(t, w.Close())
 }
+
+// A sync that comes too late, because its segment was passed meanwhile, finds
+// that it is not needed; it is no failure of the storage.
+func TestSyncOfAPassedSegment(t *testing.T) {
+	w, _ := create(t, small(1))
+	old := w.seg
+	for w.seg == old {
+		must(t, w.Append(Record{Detail: make([]byte, 900)}))
+	}
+	err := old.sync()
+	if !errors.Is(err, fs.ErrClosed) {
+		t.Fatalf("sync of a passed segment: %v", err)
+	}
+	must(t, w.syncFailed(old, err))
+	must(t, w.sync(old, old.pos))
+	must(t, w.Append(Record{}))
+	must(t, w.Sync())
+}

@@ -106,6 +106,21 @@ func (v view) look(ctx context.Context, key string, state owed.State) ([]owed.De
 	return state.Judge(seen), nil
 }
 
+// Read reads one object as it is now, for a check that judges it. What the
+// book allows is what its bytes are compared with.
+func (b *Bucket) Read(ctx context.Context, book *owed.Book, key string) (owed.Seen, error) {
+	want, also := b.view().expected(key, book.Object(b.real, key))
+	return b.view().read(ctx, key, want, also)
+}
+
+// Finding is a deviation of an object as the finding that a check returns.
+func (b *Bucket) Finding(key string, d owed.Deviation) verdict.Finding {
+	f := b.view().finding(key, d)
+	f.First = time.Now()
+	f.Last = f.First
+	return f
+}
+
 // expected are the contents that the state allows: the newest, and the others.
 func (v view) expected(key string, state owed.State) (want content.Tag, also []content.Tag) {
 	generations := state.Generations()
@@ -133,10 +148,8 @@ func (v view) same(ctx context.Context, key string, state owed.State, before []o
 
 // finding is a deviation of an object as a finding.
 func (v view) finding(key string, d owed.Deviation) verdict.Finding {
-	f := verdict.Finding{Kind: d.Kind, Target: v.real, Object: v.prefix + key, From: d.From, To: d.To,
+	return verdict.Finding{Kind: d.Kind, Target: v.real, Object: key, From: d.From, To: d.To,
 		Promised: d.Promised, Found: d.Found, Ops: d.Ops}
-	f.Object = key
-	return f
 }
 
 // observed are the deviations that reads while the tests ran have seen.

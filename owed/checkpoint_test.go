@@ -146,6 +146,95 @@ func TestCheckpoint(t *testing.T) {
 	})
 }
 
+// TestCheckpointAnywhere: the histories that need all of what a checkpoint
+// keeps, cut at every record.
+func TestCheckpointAnywhere(t *testing.T) {
+	for name, write := range map[string]func() *tape{
+		"a get under way": func() *tape {
+			h := bucketTape()
+			h.do("put", "k", 0, 600, 1)
+			op := h.begin("get", "k", 0, 0, 0)
+			w := h.begin("put", "k", 0, 600, 2)
+			h.end(w, history.Acknowledged)
+			h.do("put", "k", 0, 600, 3)
+			id := content.ObjectID("b/k")
+			r := genSeen(id, 1, 600).Record(id)
+			r.Op, r.Verb, r.Object = op, "get", "k"
+			h.add(r)
+			h.end(op, history.Acknowledged)
+			return h
+		},
+		"faults": func() *tape {
+			h := oneFile()
+			h.do("write", "f", 0, block, 2)
+			h.add(history.Record{Phase: history.FaultOn, Detail: []byte("error-writes")})
+			h.do("write", "f", block, 2*block, 2)
+			h.begin("fsync", "f", 0, 0, 0)
+			h.round("kill")
+			h.do("write", "f", 2*block, 3*block, 2)
+			h.add(history.Record{Phase: history.FaultOff, Detail: []byte("error-writes")})
+			h.do("write", "f", 3*block, 4*block, 2)
+			return h
+		},
+		"half a rename": func() *tape {
+			h := volumeTape()
+			h.do("create", "b", 0, 0, 0)
+			h.do("mkdir", "d", 0, 0, 0)
+			h.sync("syncfs", "")
+			h.doTo("rename", "b", "d/a")
+			h.end(h.begin("create", "b", 0, 0, 0), history.Synced)
+			h.sync("syncdir", "")
+			h.doTo("rename", "d/a", "c")
+			h.end(h.begin("create", "c", 0, 0, 0), history.Synced)
+			h.do("unlink", "d/a", 0, 0, 0)
+			h.round("power-cut")
+			return h
+		},
+		"a name that came back": func() *tape {
+			h := oneFile()
+			h.do("unlink", "f", 0, 0, 0)
+			h.round("power-cut")
+			h.do("write", "f", 0, block, 2)
+			return h
+		},
+		"what was seen, then lost": func() *tape {
+			h := oneFile()
+			h.do("write", "f", 0, 4*block, 2)
+			h.sync("fsync", "f")
+			h.doTo("rename", "f", "g")
+			h.round("power-cut")
+			id := FileID(0, 1)
+			h.check("f", id, Seen{})
+			h.check("g", id, look(id, makeBytes(id, gen(1, 1), zeros(1), piece{"foreign", 0, 3 * block}), 2))
+			h.check("x", id, Seen{Present: true, Dir: true})
+			h.begin("write", "g", 0, block, 3)
+			h.round("kill")
+			return h
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			records := write().records
+			whole, err := Fold(stream(records), rule)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for at := range records {
+				prefix, err := Fold(stream(records[:at]), rule)
+				if err != nil {
+					t.Fatal(err)
+				}
+				again, err := Fold(stream(append(collect(prefix), records[at:]...)), rule)
+				if err != nil {
+					t.Fatalf("checkpoint at %d: %v", at, err)
+				}
+				if want, got := portrait(whole), portrait(again); !reflect.DeepEqual(want, got) {
+					t.Fatalf("checkpoint at %d:\n%+v, and was\n%+v", at, got, want)
+				}
+			}
+		})
+	}
+}
+
 // TestSeen: what is written into a record comes back.
 func TestSeen(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

@@ -185,6 +185,11 @@ func TestShortPieces(t *testing.T) {
 			if d := s.Judge(look(id, got, 1, 2)); len(d) > 0 {
 				t.Fatalf("%d: %+v", key, d)
 			}
+			hole := State{From: 100, To: 512, id: id, top: 2, mayTear: true, Allowed: []Version{{Absent: true}}}
+			got = makeBytes(id, piece{"gen", 1, 100}, piece{"zero", 0, 412})
+			if d := hole.Judge(look(id, got, 1)); len(d) > 0 {
+				t.Fatalf("%d, before zeros: %+v", key, d)
+			}
 			got = makeBytes(id, piece{"zero", 0, 100}, piece{"gen", 2, 412})
 			if d := s.Judge(look(id, got, 2)); len(d) > 0 {
 				t.Fatalf("%d, after zeros: %+v", key, d)

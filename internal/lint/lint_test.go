@@ -276,3 +276,26 @@ func TestFormatted(t *testing.T) {
 		t.Errorf("not gofmt-ed: %s (%v)", out, err)
 	}
 }
+
+// TestContributingIsCompiled holds the code of CONTRIBUTING.md to the examples
+// that are compiled and run.
+func TestContributingIsCompiled(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join(root(t), "CONTRIBUTING.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	example, err := os.ReadFile(filepath.Join(root(t), "object/example_test.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	fold := func(s string) string { return strings.Join(strings.Fields(s), " ") }
+	blocks := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(string(page), -1)
+	if len(blocks) < 3 {
+		t.Errorf("%d blocks of code, want a test, a fault and a check", len(blocks))
+	}
+	for _, b := range blocks {
+		if !strings.Contains(fold(string(example)), fold(b[1])) {
+			t.Errorf("not in object/example_test.go:\n%s", b[1])
+		}
+	}
+}
