@@ -54,10 +54,10 @@ func (b *Bucket) Put(ctx context.Context, o Object) error {
 	if o.Size < content.MinPiece {
 		b.short.add(o.Key, tag)
 	}
-	err := b.do(ctx, history.Record{Verb: "put", Object: o.Key, To: o.Size, Generation: o.Generation}, o.Size, func(ctx context.Context) error {
+	done, err := b.do(ctx, history.Record{Verb: "put", Object: o.Key, To: o.Size, Generation: o.Generation}, o.Size, func(ctx context.Context) error {
 		return b.client.Put(ctx, b.real, o.Key, content.NewReader(tag, o.Size), o.Size)
 	})
-	if err == nil {
+	if done {
 		b.have.put(o.Index)
 	}
 	return err
@@ -74,30 +74,31 @@ func (b *Bucket) Ensure(ctx context.Context, o Object) error {
 // Delete deletes an object.
 func (b *Bucket) Delete(ctx context.Context, o Object) error {
 	b.have.drop(o.Index)
-	return b.do(ctx, history.Record{Verb: "delete", Object: o.Key}, 0, func(ctx context.Context) error {
+	_, err := b.do(ctx, history.Record{Verb: "delete", Object: o.Key}, 0, func(ctx context.Context) error {
 		return b.client.Delete(ctx, b.real, o.Key)
 	})
+	return err
 }
 
-// do is one operation that changes the bucket.
-func (b *Bucket) do(ctx context.Context, r history.Record, size int64, request func(context.Context) error) error {
-	if err := ctx.Err(); err != nil {
-		return context.Cause(ctx)
+// do is one operation that changes the bucket; done: the store acknowledged it.
+func (b *Bucket) do(ctx context.Context, r history.Record, size int64, request func(context.Context) error) (done bool, err error) {
+	if ctx.Err() != nil {
+		return false, context.Cause(ctx)
 	}
 	r.Target = b.real
 	op, err := b.env.History.Begin(r)
 	if err != nil {
-		return err
+		return false, err
 	}
 	began := time.Now()
 	failure := request(ctx)
 	took := time.Since(began)
 	ended := phaseOf(failure)
 	if err := b.env.History.Append(history.Record{Op: op, Phase: ended, Detail: detail(failure)}); err != nil {
-		return err
+		return false, err
 	}
 	b.env.Meter.Operation(ctx, ended, size, took)
-	return b.patience(ctx, failure)
+	return failure == nil, b.patience(ctx, failure)
 }
 
 func detail(err error) []byte {
@@ -145,6 +146,11 @@ func (b *Bucket) Get(ctx context.Context, o Object) error {
 	}
 	if err := b.env.History.Append(r); err != nil {
 		return err
+	}
+	if failure == nil {
+		if err := b.env.History.Append(history.Record{Op: op, Phase: history.Acknowledged}); err != nil {
+			return err
+		}
 	}
 	b.env.Meter.Operation(ctx, r.Phase, seen.Size, took)
 	return b.patience(ctx, failure)

@@ -166,6 +166,22 @@ func (b *Bucket) observed(book *owed.Book) []verdict.Finding {
 	return all
 }
 
+// once drops findings that say of the same object what another says: a loss
+// that several reads met is one.
+func once(fs []verdict.Finding) []verdict.Finding {
+	type same struct {
+		kind     verdict.Kind
+		object   string
+		from, to int64
+	}
+	seen := map[same]bool{}
+	return slices.DeleteFunc(fs, func(f verdict.Finding) bool {
+		k := same{f.Kind, f.Object, f.From, f.To}
+		defer func() { seen[k] = true }()
+		return seen[k]
+	})
+}
+
 func sortFindings(fs []verdict.Finding) {
 	slices.SortStableFunc(fs, func(a, b verdict.Finding) int {
 		if c := strings.Compare(a.Object, b.Object); c != 0 {

@@ -75,6 +75,10 @@ func (s *State) judgeUnowed(seen Seen, d *deviations) {
 // judgeParts judges an object that is none of the versions allowed, against
 // the one that it is most of.
 func (s *State) judgeParts(seen Seen, d *deviations) {
+	if p, all := s.another(seen); all {
+		d.add(verdict.Misdirected, 0, seen.Size, misdirected(p))
+		return
+	}
 	seed, _ := seen.seed(s.id)
 	v, promised := s.mostly(seen)
 	reached := int64(-1)
@@ -102,6 +106,22 @@ func (s *State) judgeParts(seen Seen, d *deviations) {
 	case len(d.list) == 0: // a part was looked at, and looks right; the whole is of no allowed size
 		d.add(verdict.Corrupt, 0, 0, fmt.Sprintf("%d bytes", seen.Size))
 	}
+}
+
+// another tells whether all that was seen is one other object, from its first
+// byte on: then its size is that object's too, and nothing more is said of it.
+func (s *State) another(seen Seen) (p content.Span, all bool) {
+	if len(seen.Spans) == 0 {
+		return p, false
+	}
+	p = seen.Spans[0]
+	all = p.Class == content.Misdirected && p.Is.Object != s.id && p.From == 0 && p.IsOff == 0
+	at := p.From
+	for _, q := range seen.Spans {
+		all = all && q.From == at && q.Class == content.Misdirected && q.Is == p.Is && q.IsOff == q.From
+		at = q.To
+	}
+	return p, all && at == seen.Size
 }
 
 // mostly is the version that most bytes are of: an allowed one if any byte is
