@@ -16,7 +16,7 @@ func registerBackend(r *scenario.Registry) {
 			{Name: "one bit of one in 10,000 is flipped on the backend", Wants: verdict.Corrupt, Scenario: control("check-backend", "put", "{kind: flip, at: backend, count: 1, skip: 2345}")},
 			{Name: "two in 10,000 are swapped on the backend", Wants: verdict.Misdirected, Scenario: control("check-backend", "put", "{kind: swap, at: backend, count: 1, skip: 3456}")},
 			{Name: "one overwrite in 10,000 does not reach the backend", Wants: verdict.Stale, Scenario: control("check-backend", "put, put", "{kind: stale, at: backend, count: 1, skip: 5678}")},
-			{Name: "one delete in 10,000 does not reach the backend", Wants: verdict.Resurrected, Scenario: control("check-backend", "put, "+deletes, "{kind: resurrect, at: backend, count: 1, skip: 678}")},
+			{Name: "one delete in 10,000 does not reach the backend", Wants: verdict.Resurrected, Scenario: control("check-backend", "put, delete", "{kind: resurrect, at: backend, count: 1, skip: 6789}")},
 			{Name: "a clean run of puts, overwrites, deletes and reads", Scenario: control("check-backend", "put, mixed: {operations: 20000}", "")},
 		},
 	}, struct{}{}, func(ctx context.Context, b *Bucket, book *owed.Book, _ struct{}) ([]verdict.Finding, error) {

@@ -18,7 +18,7 @@ func registerList(r *scenario.Registry) {
 		Controls: []scenario.Control{
 			{Name: "one put in 10,000 never enters the listing", Wants: verdict.Lost, Scenario: control("check-list", "put", "{kind: list-hides, count: 1, skip: 4321}")},
 			{Name: "one put in 10,000 is lost", Wants: verdict.Lost, Scenario: control("check-list", "put", "{kind: lose, count: 1, skip: 4321}")},
-			{Name: "one deleted object in 10,000 stays in the listing", Wants: verdict.Resurrected, Scenario: control("check-list", "put, "+deletes, "{kind: list-invents, count: 1, skip: 678}")},
+			{Name: "one deleted object in 10,000 stays in the listing", Wants: verdict.Resurrected, Scenario: control("check-list", "put, delete", "{kind: list-invents, count: 1, skip: 6789}")},
 			{Name: "a clean run of puts, overwrites, deletes and reads", Scenario: control("check-list", "put, mixed: {operations: 20000}", "")},
 		},
 	}, struct{}{}, func(ctx context.Context, b *Bucket, book *owed.Book, _ struct{}) ([]verdict.Finding, error) {

@@ -15,6 +15,7 @@ func Register(r *scenario.Registry, w World) {
 	r.Target(scenario.Target{Kind: scenario.BucketKind, Prepare: w.prepare, Refuse: refuse})
 	registerPut(r)
 	registerGet(r)
+	registerDelete(r)
 	registerMixed(r)
 	registerContent(r)
 	registerList(r)
