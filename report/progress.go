@@ -88,8 +88,14 @@ func (p *Progress) status(e verdict.Event) string {
 	}
 	if !p.lastAt.IsZero() && e.At.After(p.lastAt) {
 		seconds := e.At.Sub(p.lastAt).Seconds()
-		parts = append(parts, Number(int64(float64(t.Latency.Count-p.last.Latency.Count)/seconds))+"/s",
-			Bytes(int64(float64(t.Bytes-p.last.Bytes)/seconds))+"/s")
+		each, bytes := t.Latency.Count-p.last.Latency.Count, t.Bytes-p.last.Bytes
+		if t.State == verdict.Judge { // what checks read is no operation of the run
+			each = t.Done - p.last.Done
+		}
+		parts = append(parts, Number(int64(float64(max(each, 0))/seconds))+"/s")
+		if bytes > 0 {
+			parts = append(parts, Bytes(int64(float64(bytes)/seconds))+"/s")
+		}
 	}
 	parts = append(parts, Bytes(t.Bytes))
 	if bad := t.Refused + t.Unknown; bad > 0 {

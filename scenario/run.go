@@ -171,9 +171,11 @@ func (run *run) whole(ctx context.Context, p *Plan, dir string, out *Outcome) (e
 	for more := true; more; {
 		more, err = run.round(ctx)
 		out.Rounds++
-		run.env.round.Add(1)
 		if err != nil {
 			return run.broke(err)
+		}
+		if more {
+			run.env.round.Add(1)
 		}
 	}
 	return nil

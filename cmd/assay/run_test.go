@@ -262,3 +262,31 @@ func TestHostile(t *testing.T) {
 	assay(t, dir, "run", "--only", "s7777", write(t, "many.yaml", many.String())).want(t, 0, "s7777")
 	nothingLeft(t, dir, 0)
 }
+
+// TestStoreDies kills the reference store in mid-run: that is no finding, and
+// nothing can be proved any more.
+func TestStoreDies(t *testing.T) {
+	dir := t.TempDir()
+	c := command(t.Context(), t, dir, "run", write(t, "long.yaml", long))
+	var out strings.Builder
+	c.Stdout, c.Stderr = &out, &out
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(1500 * time.Millisecond)
+	killed := 0
+	for path := range strings.FieldsSeq(childrenOf(dir)) {
+		var pid int
+		if fmt.Sscanf(filepath.Base(path), "%d", &pid); pid != c.Process.Pid && syscall.Kill(pid, syscall.SIGKILL) == nil {
+			killed++
+		}
+	}
+	c.Wait()
+	if killed != 1 || c.ProcessState.ExitCode() != exitInconclusive || !strings.Contains(out.String(), "the reference store has ended") {
+		t.Errorf("killed %d, exit code %d:\n%s", killed, c.ProcessState.ExitCode(), out.String())
+	}
+	if strings.Contains(out.String(), "finding") {
+		t.Errorf("a finding without cause:\n%s", out.String())
+	}
+	nothingLeft(t, dir, 1)
+}
