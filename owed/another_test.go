@@ -54,3 +54,27 @@ func TestAnotherObjectWhole(t *testing.T) {
 		}
 	}
 }
+
+// TestMisdirectedIsNamed: a person is told the key whose bytes were found.
+func TestMisdirectedIsNamed(t *testing.T) {
+	records := func(yield func(history.Record, error) bool) {
+		for i, key := range []string{"mine", "the-other"} {
+			op := uint64(i + 1)
+			if !yield(history.Record{Op: op, Verb: "put", Target: "t", Object: key, To: 600, Generation: 1}, nil) ||
+				!yield(history.Record{Op: op, Phase: history.Acknowledged}, nil) {
+				return
+			}
+		}
+	}
+	book, err := Fold(records, func(string) Rule { return Rule{} })
+	if err != nil {
+		t.Fatal(err)
+	}
+	mine := content.Tag{Seed: 5, Object: content.ObjectID("t/mine"), Generation: 1}
+	got := make([]byte, 600)
+	content.Fill(got, content.Tag{Seed: 5, Object: content.ObjectID("t/the-other"), Generation: 1}, 0)
+	found := book.Object("t", "mine").Judge(Seen{Present: true, Size: 600, Spans: content.Classify(nil, got, 0, mine)})
+	if len(found) != 1 || found[0].Found != "generation 1 of the-other from offset 0" {
+		t.Errorf("%+v", found)
+	}
+}

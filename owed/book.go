@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/seed-1b600011/assay/history"
@@ -23,9 +24,9 @@ type Rule struct {
 func (r Rule) volume() bool { return r.NeedsSync || r.MayTear }
 
 // Book is what a history obliges targets to hold. It does not change after
-// Fold returned it, except that Owner builds an index on its first call: all
-// methods but Owner may be called at the same time.
+// Fold returned it; all methods may be called at the same time.
 type Book struct {
+	indexing   sync.Mutex // of the owners
 	rule       func(string) Rule
 	targets    map[string]*target
 	deviations []Deviation

@@ -19,7 +19,9 @@ func portrait(b *Book) map[string]any {
 	for target := range b.Targets() {
 		out[target] = b.Acknowledged(target)
 		for name := range b.Objects(target) {
-			out[target+"/"+name] = b.Object(target, name)
+			s := b.Object(target, name)
+			s.book = nil // what it answers, not who
+			out[target+"/"+name] = s
 		}
 		for n := range b.Names(target) {
 			out["name "+n.Path] = []any{n.MayBeAbsent, n.State, len(n.Files)}

@@ -158,7 +158,7 @@ func (b *Book) Object(bucket, name string) State {
 
 func (b *Book) stateOfObject(t *target, name string, o *object, legal []*op) State {
 	s := State{Target: t.name, Object: name, whole: true, mayTear: t.rule.MayTear, top: o.top,
-		id: content.ObjectID(t.name + "/" + name), start: b.start}
+		id: content.ObjectID(t.name + "/" + name), start: b.start, book: b}
 	s.allow(legal)
 	return s
 }
@@ -166,12 +166,14 @@ func (b *Book) stateOfObject(t *target, name string, o *object, legal []*op) Sta
 // Owner tells whose content the object of a content.Tag is: of a bucket, that
 // of the key with content.ObjectID(target + "/" + key); of a volume, that of
 // the file with this FileID, by the path it was last made or moved to. The
-// first call for a target builds an index; calls must not overlap.
+// first call for a target builds an index.
 func (b *Book) Owner(target string, id uint64) (name string, ok bool) {
 	t := b.targets[target]
 	if t == nil {
 		return "", false
 	}
+	b.indexing.Lock()
+	defer b.indexing.Unlock()
 	if t.owner == nil {
 		t.owner = make(map[uint64]string, len(t.objects)+len(t.files))
 		for key := range t.objects {

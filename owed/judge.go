@@ -99,14 +99,21 @@ func (s *State) span(p content.Span, seed uint64) (kind verdict.Kind, found stri
 	case p.Class == content.Zero:
 		return verdict.Lost, "zeros"
 	case p.Class == content.Misdirected:
-		return verdict.Misdirected, misdirected(p)
+		return verdict.Misdirected, s.misdirected(p)
 	case p.Class == content.Different && (len(s.Allowed) > 1 || s.MayBeAbsent()):
 		return "", "" // too short to tell a mixture of what is allowed
 	}
 	return verdict.Corrupt, p.String()
 }
 
-func misdirected(p content.Span) string {
+// misdirected tells whose bytes stand where others belong, by name if the
+// history knows it.
+func (s *State) misdirected(p content.Span) string {
+	if s.book != nil {
+		if name, ok := s.book.Owner(s.Target, p.Is.Object); ok {
+			return fmt.Sprintf("generation %d of %s from offset %d", p.Is.Generation, name, p.IsOff)
+		}
+	}
 	return fmt.Sprintf("%s from offset %d", p.Is, p.IsOff)
 }
 

@@ -58,7 +58,7 @@ func (s *State) judgeUnowed(seen Seen, d *deviations) {
 	all := len(seen.Spans) > 0
 	for _, p := range seen.Spans {
 		if _, ours := inPlace(p, s.id); p.Class == content.Misdirected && !ours {
-			d.add(verdict.Misdirected, p.From, p.To, misdirected(p))
+			d.add(verdict.Misdirected, p.From, p.To, s.misdirected(p))
 		} else {
 			all = false
 		}
@@ -76,7 +76,7 @@ func (s *State) judgeUnowed(seen Seen, d *deviations) {
 // the one that it is most of.
 func (s *State) judgeParts(seen Seen, d *deviations) {
 	if p, all := s.another(seen); all {
-		d.add(verdict.Misdirected, 0, seen.Size, misdirected(p))
+		d.add(verdict.Misdirected, 0, seen.Size, s.misdirected(p))
 		return
 	}
 	seed, _ := seen.seed(s.id)
@@ -165,7 +165,7 @@ func (s *State) part(p content.Span, v Version, promised bool, seed uint64) (kin
 	case ours:
 		return verdict.Torn, fmt.Sprintf("generation %d beside generation %d", g, v.Generation)
 	case p.Class == content.Misdirected:
-		return verdict.Misdirected, misdirected(p)
+		return verdict.Misdirected, s.misdirected(p)
 	case p.Class == content.Zero:
 		return verdict.Lost, "zeros"
 	}

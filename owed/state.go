@@ -38,6 +38,7 @@ type State struct {
 	top     uint32 // the highest generation that was ever issued
 	id      uint64 // content.Tag.Object of its bytes
 	start   time.Duration
+	book    *Book // whose history says whose the bytes are; nil: unknown
 }
 
 // MayBeAbsent tells whether no object, or zeros, is allowed.
