@@ -211,6 +211,20 @@ func TestExamplesParse(t *testing.T) {
 	}
 }
 
+// TestPageParses holds the example of docs/scenarios.md to the language.
+func TestPageParses(t *testing.T) {
+	page, err := os.ReadFile("../docs/scenarios.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, example, _ := strings.Cut(string(page), "```yaml\n")
+	example, _, _ = strings.Cut(example, "```")
+	all, err := scenario.Parse("docs/scenarios.md", []byte(example), registry())
+	if err != nil || len(all) != 1 {
+		t.Errorf("%v, %v", all, err)
+	}
+}
+
 func TestMissingFile(t *testing.T) {
 	_, err := scenario.ReadFile(filepath.Join(t.TempDir(), "none.yaml"), registry())
 	if !scenario.IsConfig(err) || !strings.Contains(err.Error(), "none.yaml: no such file") {
