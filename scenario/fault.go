@@ -79,7 +79,13 @@ func (s *schedule) begin(ctx context.Context) (wait func() error, err error) {
 	}
 	armed := s.arm()
 	done := make(chan error, 1)
-	go func() { done <- safely(func() error { return s.occurrences(ctx, armed) }) }()
+	go func() {
+		err := safely(func() error { return s.occurrences(ctx, armed) })
+		if err != nil {
+			s.run.endRound(err) // what goes on without the fault proves nothing
+		}
+		done <- err
+	}()
 	return func() error { return <-done }, nil
 }
 

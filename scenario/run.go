@@ -299,8 +299,8 @@ func (run *run) tests(ctx context.Context) error {
 			run.env.Meter.Done(t.To - t.From)
 			return err
 		})
-		if errors.Is(context.Cause(ctx), errRoundEnded) {
-			return nil
+		if cause := context.Cause(ctx); cause != nil && errors.Is(err, cause) {
+			return nil // the round has ended, or whoever ended it tells why
 		}
 		if err != nil {
 			return fmt.Errorf("test %s: %w", use.Test.Name, err)

@@ -112,6 +112,9 @@ func (s *shelf) registry() *scenario.Registry {
 	fault("noise", false, false)
 	fault("blip", false, true)
 	fault("cut", true, false)
+	reg.Fault(scenario.Fault{Name: "jam", Target: scenario.BucketKind, Inject: func(context.Context, *scenario.Env, scenario.Live, any) (scenario.Injected, error) {
+		return nil, errors.New("the fault jams")
+	}})
 	controls := []scenario.Control{{Name: "planted", Wants: verdict.Lost}, {Name: "clean"}}
 	reg.Check(scenario.Check{Name: "look", Target: scenario.BucketKind, Controls: controls,
 		Judge: func(ctx context.Context, e *scenario.Env, _ scenario.Live, _ any) ([]verdict.Finding, error) {
@@ -176,6 +179,8 @@ func TestVerdicts(t *testing.T) {
 		{"a test broke", &shelf{testErr: broken}, "", verdict.Inconclusive, "test work: broken"},
 		{"a test broke and its harm is found", &shelf{testErr: broken, findings: lost}, "", verdict.Fail, ""},
 		{"a test panicked", &shelf{panics: "test"}, "", verdict.Inconclusive, "the test panics"},
+		{"a fault that cannot be done", &shelf{}, "  faults: [jam]\n", verdict.Inconclusive, "the fault jams"},
+		{"a fault that cannot be done later", &shelf{}, "  faults: [jam: {after: {operations: 500}}]\n", verdict.Inconclusive, "the fault jams"},
 		{"not healed", &shelf{healErr: broken}, "", verdict.Inconclusive, "heal bucket-1: broken"},
 		{"not cleaned", &shelf{closeErr: broken}, "", verdict.Inconclusive, "clean bucket-1: broken"},
 		{"not prepared", &shelf{prepareErr: broken}, "", verdict.Inconclusive, "prepare buckets: broken"},
@@ -192,6 +197,9 @@ func TestVerdicts(t *testing.T) {
 			}
 			if out.Verdict != c.want || !strings.Contains(out.Why, c.why) {
 				t.Errorf("%v (%s), want %v (%s)", out.Verdict, out.Why, c.want, c.why)
+			}
+			if strings.Count(out.Why, "jams") > 1 || strings.Contains(c.name, "later") && c.shelf.operations.Load() > 600 {
+				t.Errorf("%s after %d operations", out.Why, c.shelf.operations.Load())
 			}
 			if c.shelf.prepareErr == nil && c.shelf.log[len(c.shelf.log)-1] != "close" {
 				t.Errorf("not closed: %v", c.shelf.log)
