@@ -1,11 +1,11 @@
 # What the tests need of Debian; make test installs what is missing, if it may.
-PACKAGES = gcc libc6-dev
+PACKAGES = gcc libc6-dev e2fsprogs xfsprogs btrfs-progs sqlite3 fio
 
 GO      ?= go
 RUN      = $(GO) tool -modfile=tools/go.mod
 
 .PHONY: build test soak generate setup \
-	bench bench-content bench-history bench-object bench-owed
+	bench bench-content bench-history bench-object bench-owed bench-flakey
 
 build:
 	$(GO) build -o assay ./cmd/assay
@@ -15,6 +15,7 @@ test: setup
 	$(GO) build ./...
 	$(GO) vet ./...
 	cd tools && $(GO) vet ./...
+	cd test/apps && $(GO) vet ./...
 	$(RUN) staticcheck ./...
 	cd tools && $(GO) build -o ../.cache/testall ./testall
 	.cache/testall -race -fuzz 3s ./...
@@ -28,7 +29,7 @@ soak: setup
 generate:
 	ASSAY_GENERATE=1 $(GO) test ./scenario ./report ./cmd/assay -run 'Schema' -count=1
 
-bench: bench-content bench-history bench-owed bench-object
+bench: bench-content bench-history bench-owed bench-object bench-flakey
 
 bench-content:
 	$(GO) test ./content -run '^$$' -bench . -benchtime 2s
@@ -38,6 +39,10 @@ bench-owed:
 	$(GO) test ./owed -run '^$$' -bench . -benchtime 2s
 bench-object:
 	$(GO) test ./object ./refstore -run '^$$' -bench . -benchtime 2s
+
+bench-flakey: setup
+	$(GO) test ./flakey/soft/medium -run '^$$' -bench . -benchtime 1s
+	$(GO) test ./flakey/soft -run '^$$' -bench . -benchtime 3x -timeout 30m
 
 # Installs the Debian packages that are missing, where this is Debian and we
 # are root; elsewhere it says what is missing and lets the tests skip.

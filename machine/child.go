@@ -34,8 +34,13 @@ type Main func(ctx context.Context, args []string, stdin io.Reader, stdout io.Wr
 // package-level variable: in a child that was started to run this program it
 // runs main and exits, before the binary's own main.
 func Daemon(name string, main Main) *Program {
-	if len(os.Args) > 0 && os.Args[0] == childPrefix+name {
-		os.Exit(runChild(main))
+	if len(os.Args) > 0 {
+		switch os.Args[0] {
+		case childPrefix + name:
+			os.Exit(runChild(main))
+		case childPrefix + name + detachedSuffix:
+			os.Exit(runDetached(main))
+		}
 	}
 	return &Program{name: name}
 }
@@ -80,8 +85,22 @@ func (p *Program) Start(ctx context.Context, ledger *Ledger, args ...string) (*C
 	if err != nil {
 		return nil, err
 	}
+	return p.startAs(ctx, token, gone, nil, args)
+}
+
+// startUnlisted is Start without an entry in a ledger, for a child that makes
+// nothing lasting before its parent has entered it: the life pipe ends it with
+// its parent, and an entry would cost two fsyncs.
+//
+// hold, if not nil, stays open in the child. With a ledger's file that keeps
+// Clean from it while the child may still do what the ledger says.
+func (p *Program) startUnlisted(ctx context.Context, hold *os.File, args ...string) (*Child, error) {
+	return p.startAs(ctx, Token(), func() error { return nil }, hold, args)
+}
+
+func (p *Program) startAs(ctx context.Context, token string, gone func() error, hold *os.File, args []string) (*Child, error) {
 	c := &Child{name: p.name, done: make(chan struct{}), gone: gone}
-	if err := c.start(token, args); err != nil {
+	if err := c.start(token, hold, args); err != nil {
 		return nil, errors.Join(fmt.Errorf("machine: start child %s: %w", p.name, err), gone())
 	}
 	stop := context.AfterFunc(ctx, func() { c.Stop(context.WithoutCancel(ctx)) })
@@ -89,7 +108,7 @@ func (p *Program) Start(ctx context.Context, ledger *Ledger, args ...string) (*C
 	return c, nil
 }
 
-func (c *Child) start(token string, args []string) error {
+func (c *Child) start(token string, hold *os.File, args []string) error {
 	exe, err := os.Executable()
 	if err != nil {
 		return err
@@ -108,6 +127,9 @@ func (c *Child) start(token string, args []string) error {
 		SysProcAttr: &syscall.SysProcAttr{Setpgid: true},
 		Stderr:      &c.stderr,
 		WaitDelay:   time.Second, // a grandchild may hold standard error open
+	}
+	if hold != nil {
+		c.cmd.ExtraFiles = append(c.cmd.ExtraFiles, hold)
 	}
 	if c.Stdin, err = c.cmd.StdinPipe(); err != nil {
 		return errors.Join(err, lifeWrite.Close())

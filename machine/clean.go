@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -19,8 +20,12 @@ type Undo func(ctx context.Context, name string) error
 // Undoes are the kinds of thing that this package makes and how each is undone.
 func Undoes() map[string]Undo {
 	return map[string]Undo{
-		"process":   func(ctx context.Context, token string) error { return killByToken(ctx, token) },
-		"directory": func(_ context.Context, path string) error { return os.RemoveAll(path) },
+		"process":     func(ctx context.Context, token string) error { return killByToken(ctx, token) },
+		"directory":   removeDirectory,
+		"loop":        undoLoop,
+		"device-node": func(_ context.Context, path string) error { return removeNode(path) },
+		"mount":       undoMount,
+		"mount-point": undoMountPoint,
 	}
 }
 
@@ -90,4 +95,25 @@ func undo(ctx context.Context, e Entry, undoes map[string]Undo) error {
 		return fmt.Errorf("this assay does not know how to undo a %s", e.Kind)
 	}
 	return u(ctx, e.Name)
+}
+
+// removeDirectory removes a directory and what is in it, unless something is
+// mounted in it: whose unmount failed would lose its data.
+func removeDirectory(_ context.Context, path string) error {
+	real, err := filepath.EvalSymlinks(filepath.Dir(path))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	real = filepath.Join(real, filepath.Base(path))
+	on, err := mountsThat(func(m MountInfo) bool { return m.Dir == real || strings.HasPrefix(m.Dir, real+"/") })
+	if err != nil {
+		return err
+	}
+	if len(on) > 0 {
+		return fmt.Errorf("%s is mounted on %q", on[0].Source, on[0].Dir)
+	}
+	return os.RemoveAll(path)
 }

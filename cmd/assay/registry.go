@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/seed-1b600011/assay/flakey/soft"
 	"github.com/seed-1b600011/assay/machine"
 	"github.com/seed-1b600011/assay/object"
 	"github.com/seed-1b600011/assay/scenario"
@@ -24,6 +25,9 @@ func newRegistry(w object.World) *scenario.Registry {
 func undoes() map[string]machine.Undo {
 	all := machine.Undoes()
 	for kind, undo := range object.Undoes() {
+		all[kind] = undo
+	}
+	for kind, undo := range soft.Undoes() {
 		all[kind] = undo
 	}
 	return all

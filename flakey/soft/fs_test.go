@@ -1,0 +1,138 @@
+package soft
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/seed-1b600011/assay/flakey"
+	"github.com/seed-1b600011/assay/machine"
+)
+
+// TestFileSystems: what was synced before an honest power cut is there, and
+// what was not is not; also while the dead mount is still held.
+func TestFileSystems(t *testing.T) {
+	for _, fs := range []string{"ext4", "xfs"} {
+		t.Run(fs, func(t *testing.T) {
+			if err := machine.SupportsFilesystem(fs); err != nil {
+				t.Skip(err)
+			}
+			l := newLab(t)
+			d := l.open(t, flakey.Options{Name: l.name("fs"), Size: 512 * mib})
+			if err := machine.Mkfs(t.Context(), d.Path(), fs); err != nil {
+				t.Fatal(err)
+			}
+			dead, alive := filepath.Join(l.dir, "dead"), filepath.Join(l.dir, "alive")
+			for _, dir := range []string{dead, alive} {
+				if err := os.Mkdir(dir, 0o700); err != nil {
+					t.Fatal(err)
+				}
+			}
+			first, err := machine.Mount(t.Context(), l.ledger, d.Path(), dead, fs, "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := bytes.Repeat([]byte("synced"), 10_000)
+			writeSynced(t, filepath.Join(dead, "synced"), want, true)
+			writeSynced(t, filepath.Join(dead, "unsynced"), want, false)
+			held, err := os.Open(filepath.Join(dead, "synced"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			cut, err := d.PowerCut(t.Context(), flakey.Keep{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			second, err := machine.Mount(t.Context(), l.ledger, cut.Path, alive, fs, map[string]string{"xfs": "nouuid"}[fs])
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, err := os.ReadFile(filepath.Join(alive, "synced")); err != nil || !bytes.Equal(got, want) {
+				t.Errorf("what was synced: %d bytes, %v", len(got), err)
+			}
+			if got, err := os.ReadFile(filepath.Join(alive, "unsynced")); err == nil && len(got) > 0 {
+				t.Errorf("what was not synced is there: %d bytes", len(got))
+			}
+			held.Close()
+			for _, m := range []*machine.MountPoint{first, second} {
+				if err := m.Unmount(t.Context(), machine.UnmountOptions{}); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+}
+
+func writeSynced(t *testing.T, path string, b []byte, sync bool) {
+	t.Helper()
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := f.Write(b); err != nil {
+		t.Fatal(err)
+	}
+	if sync {
+		if err := f.Sync(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestFlusher: without it a write stays in the page cache, with it the disk
+// sees the write and no flush.
+func TestFlusher(t *testing.T) {
+	if err := machine.SupportsFilesystem("ext4"); err != nil {
+		t.Skip(err)
+	}
+	l := newLab(t)
+	d := l.open(t, flakey.Options{Name: l.name("fs"), Size: 64 * mib})
+	if err := machine.Mkfs(t.Context(), d.Path(), "ext4"); err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(l.dir, "m")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	m, err := machine.Mount(t.Context(), l.ledger, d.Path(), dir, "ext4", "commit=1000")
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeSynced(t, filepath.Join(dir, "f"), make([]byte, 4<<20), true)
+	before, err := d.Stats(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(filepath.Join(dir, "f"), os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Write(bytes.Repeat([]byte("x"), 4<<20)); err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+	time.Sleep(100 * time.Millisecond)
+	if st, _ := d.Stats(t.Context()); st.WrittenBytes-before.WrittenBytes > mib {
+		t.Errorf("%d bytes were written back without a flusher", st.WrittenBytes-before.WrittenBytes)
+	}
+	flusher, err := StartFlusher(t.Context(), l.ledger, dir, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the write to reach the disk", func() bool {
+		st, err := d.Stats(t.Context())
+		return err == nil && st.WrittenBytes-before.WrittenBytes >= 4<<20
+	})
+	if st, _ := d.Stats(t.Context()); st.Flushes != before.Flushes {
+		t.Errorf("%d flushes were asked for", st.Flushes-before.Flushes)
+	}
+	if err := flusher.Stop(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := m.Unmount(t.Context(), machine.UnmountOptions{}); err != nil {
+		t.Error(err)
+	}
+}

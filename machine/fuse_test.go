@@ -1,0 +1,232 @@
+package machine
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+func needFuse(t *testing.T) {
+	t.Helper()
+	needLoop(t)
+	if _, err := os.Stat("/dev/fuse"); err != nil {
+		t.Skipf("needs FUSE: %v", err)
+	}
+}
+
+// deadServer holds a FUSE connection that it never serves, tells its number,
+// and waits on it itself, so that it is in the kernel until the connection is
+// aborted. Then it tells why its request failed.
+var deadServer = Daemon("test-dead-server", func(_ context.Context, _ []string, _ io.Reader, stdout io.Writer) error {
+	dev, err := unix.Open("/dev/fuse", unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	m, err := newMount("dead", "fuse", mountOptions{values: [][2]string{
+		{"fd", fmt.Sprint(dev)}, {"rootmode", "40000"}, {"user_id", "0"}, {"group_id", "0"}}})
+	if err != nil {
+		return err
+	}
+	n, err := FuseConnectionOf(m)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(stdout, n, m.Fd())
+	_, err = os.Stat(fmt.Sprintf("/proc/self/fd/%d/file", m.Fd()))
+	_, err = fmt.Fprintln(stdout, errors.Is(err, unix.ENOTCONN) || errors.Is(err, unix.ECONNABORTED))
+	return err
+})
+
+// hung starts a dead server and gives its connection, on which it waits.
+func hung(t *testing.T, l *lab, c *FuseControl) (conn *FuseConnection, out *bufio.Reader, root string) {
+	t.Helper()
+	child, err := deadServer.Start(boundedContext(t), l.ledger)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out = bufio.NewReader(child.Stdout)
+	var n uint32
+	var fd int
+	if _, err := fmt.Fscanln(out, &n, &fd); err != nil {
+		t.Fatalf("%v, %v", err, child.Kill())
+	}
+	conn, err = c.Open(n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := errors.Join(conn.Abort(), conn.Close()); err != nil {
+			t.Error(err)
+		}
+		<-child.Done()
+	})
+	return conn, out, fmt.Sprintf("/proc/%d/fd/%d", child.PID(), fd)
+}
+
+// awaitWaiting returns once a request waits: the server tells its number a
+// moment before it makes one.
+func awaitWaiting(t *testing.T, c *FuseConnection) {
+	t.Helper()
+	for ctx := boundedContext(t); ctx.Err() == nil; time.Sleep(time.Millisecond) {
+		if n, err := c.Waiting(); err != nil {
+			t.Fatal(err)
+		} else if n > 0 {
+			return
+		}
+	}
+	t.Fatal("no request waits")
+}
+
+func openControl(t *testing.T) *FuseControl {
+	t.Helper()
+	c, err := OpenFuseControl()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+func TestAbortEndsAHungConnection(t *testing.T) {
+	needFuse(t)
+	l := newLab(t)
+	control := openControl(t)
+	conn, out, _ := hung(t, l, control)
+	if all, err := control.Connections(); err != nil || !slices.Contains(all, conn.number) {
+		t.Errorf("%v has no %d, %v", all, conn.number, err)
+	}
+	awaitWaiting(t, conn)
+	if err := conn.Abort(); err != nil {
+		t.Error(err)
+	}
+	if line, err := out.ReadString('\n'); line != "true\n" || err != nil {
+		t.Errorf("the request failed as it should: %q, %v", line, err)
+	}
+	if n, err := conn.Waiting(); n != 0 || err != nil {
+		t.Errorf("%d wait on a connection that has ended, %v", n, err)
+	}
+	if err := conn.Abort(); err != nil {
+		t.Errorf("abort of one that has ended: %v", err)
+	}
+	_, err := control.Open(1 << 30)
+	wantError(t, err, unix.ENOENT, "1073741824")
+}
+
+func TestWatchAbortsASilentServer(t *testing.T) {
+	needFuse(t)
+	l := newLab(t)
+	conn, out, _ := hung(t, l, openControl(t))
+	err := conn.Watch(boundedContext(t), 50*time.Millisecond, nil)
+	stuck := (*StuckError)(nil)
+	if !errors.As(err, &stuck) || !stuck.Silent || stuck.Waiting == 0 {
+		t.Errorf("got %v", err)
+	}
+	if line, err := out.ReadString('\n'); line != "true\n" || err != nil {
+		t.Errorf("the request failed as it should: %q, %v", line, err)
+	}
+}
+
+func TestWatchLeavesAServerThatHoldsRequests(t *testing.T) {
+	needFuse(t)
+	l := newLab(t)
+	conn, out, _ := hung(t, l, openControl(t))
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	beats := make(chan Beat)
+	go func() {
+		defer close(beats)
+		for {
+			select {
+			case beats <- Beat{Held: 1}:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	if err := conn.Watch(ctx, 50*time.Millisecond, beats); err != nil {
+		t.Error(err)
+	}
+	if n, err := conn.Waiting(); n == 0 || err != nil {
+		t.Errorf("%d wait, %v", n, err)
+	}
+	err := conn.Watch(boundedContext(t), 50*time.Millisecond, beats) // it is closed now
+	wantError(t, err, nil, "no sign of life")
+	if line, err := out.ReadString('\n'); line != "true\n" || err != nil {
+		t.Errorf("the request failed as it should: %q, %v", line, err)
+	}
+}
+
+// The second lookup in the directory waits in the kernel so that not even
+// SIGKILL ends it: Mount comes back all the same, and the child ends later.
+func TestMountThatHangsIsGivenUp(t *testing.T) {
+	needFuse(t)
+	l := newLab(t)
+	_, _, root := hung(t, l, openControl(t))
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	_, err := Mount(ctx, l.ledger, "none", root+"/dir", "tmpfs", "")
+	wantError(t, err, context.DeadlineExceeded, "does not answer")
+}
+
+// Each script is a run of b (beat), a (beat with one more answered), h (beat
+// with a request held) and w or i (a look, with a request waiting or idle).
+func TestStall(t *testing.T) {
+	times := func(n int, s string) string {
+		var all string
+		for range n {
+			all += s
+		}
+		return all
+	}
+	for _, c := range []struct {
+		script        string
+		stuck, silent bool
+	}{
+		{times(100, "i"), false, false},
+		{times(16, "w"), false, false},
+		{times(17, "w"), true, true},
+		{times(16, "w") + "i" + times(16, "w"), false, false},
+		{times(100, "aw"), false, false},
+		{times(100, "aaaw"), false, false},
+		{times(16, "bw"), false, false},
+		{times(17, "bw"), true, false},
+		{times(100, "hw"), false, false},
+		{"h" + times(16, "w"), false, false},
+		{"h" + times(17, "w"), true, true},
+		{times(100, "hw") + times(16, "bw"), false, false},
+		{times(100, "hw") + times(17, "bw"), true, false},
+		{times(10, "w") + "a" + times(16, "w"), false, false},
+	} {
+		var s stall
+		var b Beat
+		var stuck, silent bool
+		for _, step := range c.script {
+			switch step {
+			case 'b':
+				b.Held = 0
+				s.beat(b)
+			case 'a':
+				b.Answered++
+				s.beat(b)
+			case 'h':
+				b.Held = 1
+				s.beat(b)
+			case 'w':
+				stuck, silent = s.look(1)
+			case 'i':
+				stuck, silent = s.look(0)
+			}
+		}
+		if stuck != c.stuck || silent != c.silent {
+			t.Errorf("%s: stuck %v, silent %v", c.script, stuck, silent)
+		}
+	}
+}

@@ -1,0 +1,201 @@
+package machine
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+func TestLoopIsWhatWasAskedFor(t *testing.T) {
+	needLoop(t)
+	l := newLab(t)
+	for _, block := range []int{0, 512, 4096} {
+		d := l.loop(t, l.file(t, "disk", 4<<20), LoopOptions{BlockSize: block, Name: "the name of a disk that is far too long for the field"})
+		if n, err := DeviceSize(d.Path()); n != 4<<20 || err != nil {
+			t.Errorf("%d bytes, %v", n, err)
+		}
+		info, err := unix.IoctlLoopGetStatus64(int(d.dev.Fd()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := uint32(unix.LO_FLAGS_AUTOCLEAR | unix.LO_FLAGS_DIRECT_IO); info.Flags != want {
+			t.Errorf("flags are %#x, not %#x", info.Flags, want)
+		}
+		if name := unix.ByteSliceToString(info.File_name[:]); !strings.HasPrefix(name, l.ledger.Left()[0].Name+":the name") {
+			t.Errorf("it carries %q and the ledger has %v", name, l.ledger.Left())
+		}
+		if got, err := loopFact(d.number, "queue/logical_block_size"); got != fmt.Sprint(max(block, 512)) {
+			t.Errorf("blocks of %s, %v", got, err)
+		}
+		detach(t, d)
+		detach(t, d) // twice is no error
+		if left := l.ledger.Left(); len(left) > 0 {
+			t.Errorf("the ledger has %v", left)
+		}
+	}
+}
+
+func TestReadOnlyLoop(t *testing.T) {
+	needLoop(t)
+	l := newLab(t)
+	d := l.loop(t, l.file(t, "disk", 1<<20), LoopOptions{ReadOnly: true})
+	if ro, err := loopFact(d.number, "ro"); ro != "1" {
+		t.Errorf("read-only is %q, %v", ro, err)
+	}
+}
+
+func TestLoopRefusesThePageCache(t *testing.T) {
+	needLoop(t)
+	l := newLab(t)
+	f, err := os.Open("/proc/self/exe") // then a file without direct I/O
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if p, err := os.Open("/proc/kallsyms"); err == nil {
+		defer p.Close()
+		_, err := Attach(boundedContext(t), l.ledger, p, LoopOptions{})
+		wantError(t, err, nil, "/proc/kallsyms")
+	}
+	_, err = Attach(boundedContext(t), l.ledger, f, LoopOptions{BlockSize: 1000})
+	wantError(t, err, nil, "512, 1024, 2048 or 4096")
+	if left := l.ledger.Left(); len(left) > 0 {
+		t.Errorf("the ledger has %v", left)
+	}
+}
+
+func TestBusyLoopNamesItsUsersAndClearsItself(t *testing.T) {
+	needLoop(t)
+	l := newLab(t)
+	d := l.loop(t, l.file(t, "disk", 1<<20), LoopOptions{})
+	user, err := os.Open(d.Path())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer user.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	err = d.Detach(ctx)
+	wantError(t, err, context.DeadlineExceeded, "still in use", fmt.Sprintf("process %d", os.Getpid()))
+	if left := l.ledger.Left(); len(left) != 1 {
+		t.Errorf("the ledger has %v", left)
+	}
+	user.Close()
+	detach(t, d)
+}
+
+// A killed maker whose device somebody else has open: the ledger finds it by
+// its token, and only it.
+func TestCleanFindsTheLoopByItsToken(t *testing.T) {
+	needLoop(t)
+	l := newLab(t)
+	other := l.loop(t, l.file(t, "other", 1<<20), LoopOptions{Name: "other"})
+	d := l.loop(t, l.file(t, "disk", 1<<20), LoopOptions{Name: "disk"})
+	ctx := boundedContext(t)
+	if err := undoLoop(ctx, l.ledger.Left()[1].Name[:len(loopTag)+31]+"?"); err != nil {
+		t.Error(err)
+	}
+	if _, err := loopFact(d.number, "loop/backing_file"); err != nil {
+		t.Fatalf("a stranger's token has cleared it: %v", err)
+	}
+	user, err := os.Open(d.Path())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer user.Close()
+	d.Loose()
+	go func() {
+		time.Sleep(50 * time.Millisecond)
+		user.Close()
+	}()
+	if err := undoLoop(ctx, l.ledger.Left()[1].Name); err != nil {
+		t.Error(err)
+	}
+	if _, err := loopFact(d.number, "loop/backing_file"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("it is still there: %v", err)
+	}
+	if _, err := loopFact(other.number, "loop/backing_file"); err != nil {
+		t.Errorf("the other has gone too: %v", err)
+	}
+}
+
+// bareDev attaches the file args[1] in a mount namespace whose /dev has
+// nothing but the loop control, like a container's.
+var bareDev = Daemon("test-bare-dev", func(ctx context.Context, args []string, _ io.Reader, stdout io.Writer) error {
+	ledger, err := OpenLedger(args[0])
+	if err != nil {
+		return err
+	}
+	f, err := os.OpenFile(args[1], os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	runtime.LockOSThread()
+	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
+		return err
+	}
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return err
+	}
+	if err := unix.Mount("bare", "/dev", "tmpfs", 0, ""); err != nil {
+		return err
+	}
+	if err := unix.Mknod("/dev/loop-control", unix.S_IFCHR|0o600, int(unix.Mkdev(10, 237))); err != nil {
+		return err
+	}
+	// attach and not Attach: only this thread is in the namespace.
+	d, err := attach(ledger, f, loopTag+Token(), LoopOptions{BlockSize: 512})
+	if err != nil {
+		return err
+	}
+	var st unix.Stat_t
+	if err := unix.Stat(d.Path(), &st); err != nil {
+		return err
+	}
+	d.dev.Close()
+	if err := awaitUnbound(ctx, d.number, d.seq); err != nil {
+		return err
+	}
+	left := len(ledger.Left())
+	if err := d.gone(); err != nil {
+		return err
+	}
+	nodes, err := os.ReadDir("/dev")
+	fmt.Fprintln(stdout, strings.HasPrefix(d.Path(), "/dev/assay-loop"), left, len(nodes), ledger.Close())
+	return err
+})
+
+func TestLoopWithoutDeviceNodes(t *testing.T) {
+	needLoop(t)
+	l := newLab(t)
+	f := l.file(t, "disk", 1<<20)
+	c, err := bareDev.Start(boundedContext(t), l.ledger, l.ledger.Dir(), f.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	line, _ := bufio.NewReader(c.Stdout).ReadString('\n')
+	<-c.Done()
+	if c.Err() != nil || line != "true 1 1 <nil>\n" {
+		t.Errorf("got %q, %v", line, c.Err())
+	}
+}
+
+func TestRemoveNodeRemovesOnlyNodes(t *testing.T) {
+	path := t.TempDir() + "/file"
+	if err := removeNode(path); err != nil {
+		t.Error(err)
+	}
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	wantError(t, removeNode(path), nil, "no block device")
+}
