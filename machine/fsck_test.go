@@ -74,6 +74,7 @@ func TestMissingProgramSaysWhatWouldDo(t *testing.T) {
 }
 
 func TestProgramThatHangsIsKilled(t *testing.T) {
+	newLab(t) // looks for what is left
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	_, err := runProgram(ctx, "sh", "-c", "echo so far; sleep 1000 & sleep 1000")

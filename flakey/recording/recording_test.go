@@ -3,16 +3,13 @@ package recording
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/seed-1b600011/assay/flakey"
-	"github.com/seed-1b600011/assay/seed"
 )
 
 func create(t testing.TB, h Header) *Writer {
@@ -291,82 +288,6 @@ func TestRecordingOfARecording(t *testing.T) {
 	}
 }
 
-// TestConcurrent has several goroutines append more than fits into memory.
-func TestConcurrent(t *testing.T) {
-	const size = 64 << 20
-	w := create(t, Header{Size: size, BlockSize: 512})
-	writers, n := 4, 40
-	if os.Getenv("ASSAY_FULL") == "1" {
-		n = 2000
-	}
-	var wg sync.WaitGroup
-	for g := range writers {
-		wg.Go(func() {
-			last := -1
-			for i := range n {
-				length := 512 * (1 + int(seed.Seed(g).Below(uint64(i), 1000)))
-				number, err := w.Write(int64(g)<<20, bytes.Repeat([]byte{byte(g), byte(i)}, length/2), 0)
-				if err != nil || number <= last {
-					t.Errorf("record %d after %d: %v", number, last, err)
-				}
-				last = number
-				w.mu.Lock()
-				if c := cap(w.filling); c > 2*bufferSize {
-					t.Errorf("a buffer of %d bytes", c)
-				}
-				w.mu.Unlock()
-				if i%10 == 0 {
-					if err := w.Sync(); err != nil {
-						t.Error(err)
-					}
-				}
-			}
-		})
-	}
-	wg.Wait()
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	r, err := Open(w.Path())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	next := make([]int, writers)
-	var buf []byte
-	for i := range r.Len() {
-		if buf, err = r.Data(i, buf); err != nil {
-			t.Fatal(err)
-		}
-		g := int(buf[0])
-		if want := bytes.Repeat([]byte{byte(g), byte(next[g])}, len(buf)/2); !bytes.Equal(buf, want) {
-			t.Fatalf("record %d is not write %d of %d", i, next[g], g)
-		}
-		next[g]++
-	}
-	for g, got := range next {
-		if got != n {
-			t.Errorf("%d writes of %d", got, g)
-		}
-	}
-}
-
-// TestFullDisk: the first error stays.
-func TestFullDisk(t *testing.T) {
-	w := create(t, disk)
-	w.file.Close() // any write fails from now on
-	var err error
-	for range 1000 {
-		if _, err = w.Write(0, make([]byte, 64<<10), 0); err != nil {
-			break
-		}
-		time.Sleep(time.Millisecond)
-	}
-	if err == nil || w.Sync() == nil || w.Close() == nil {
-		t.Error("a recording that cannot be written goes on:", err)
-	}
-}
-
 func TestChangedBehindItsBack(t *testing.T) {
 	w := create(t, disk)
 	sample(t, w)
@@ -440,20 +361,4 @@ func FuzzReader(f *testing.F) {
 			r.Mark(i)
 		}
 	})
-}
-
-func BenchmarkWrite(b *testing.B) {
-	for _, n := range []int{4 << 10, 128 << 10} {
-		b.Run(fmt.Sprintf("%dk", n>>10), func(b *testing.B) {
-			w := create(b, Header{Size: 1 << 30, BlockSize: 512})
-			data := make([]byte, n)
-			b.SetBytes(int64(n))
-			b.ReportAllocs()
-			for b.Loop() {
-				if _, err := w.Write(0, data, 0); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
-	}
 }

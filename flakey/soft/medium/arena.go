@@ -43,6 +43,7 @@ type arena struct {
 	used      int      // pages handed out
 	next      uint32   // the first page that was never handed out
 	populated uint32   // the first page that the kernel has not been asked to back
+	ready     int      // pages that are to be backed before anybody needs them
 	warm      []uint32 // free pages that are backed by memory
 	cold      []uint32 // free pages that were given back
 	keepsAll  bool     // the kernel takes nothing back
@@ -51,10 +52,12 @@ type arena struct {
 
 	wake chan struct{} // to the keeper: there may be something to do
 	quit chan struct{}
-	done chan struct{}
+	done sync.WaitGroup // the keepers have ended
 }
 
-func newArena(memory int64, available func() (int64, error)) (*arena, error) {
+// newArena allows so many bytes of memory, 0 being three quarters of what is
+// available, and makes so many of them ready at once.
+func newArena(memory, ready int64, available func() (int64, error)) (*arena, error) {
 	if memory == 0 {
 		free, err := available()
 		if err != nil {
@@ -77,7 +80,8 @@ func newArena(memory int64, available func() (int64, error)) (*arena, error) {
 	}
 	a := &arena{
 		mapping: mapping, counts: counts, limit: int(limit), users: 1, next: 1, populated: 1, available: available,
-		wake: make(chan struct{}, 1), quit: make(chan struct{}), done: make(chan struct{}),
+		ready: int(min((ready+pageSize-1)/pageSize, limit)),
+		wake:  make(chan struct{}, 1), quit: make(chan struct{}),
 	}
 	skip := -int(uintptr(unsafe.Pointer(&mapping[0]))) & (hugeSize - 1)
 	a.mem = mapping[skip:]
@@ -86,7 +90,12 @@ func newArena(memory int64, available func() (int64, error)) (*arena, error) {
 		// kernel that has none is slower, not wrong.
 		_ = unix.Madvise(a.mem, unix.MADV_HUGEPAGE)
 	}
-	go a.keep()
+	for range 2 {
+		a.done.Go(a.keep)
+	}
+	if a.ready > 0 {
+		a.nudge()
+	}
 	return a, nil
 }
 
@@ -235,6 +244,6 @@ func (a *arena) leave() error {
 		return nil
 	}
 	close(a.quit)
-	<-a.done
+	a.done.Wait()
 	return errors.Join(unix.Munmap(a.mapping), unix.Munmap(a.counts))
 }

@@ -53,8 +53,10 @@
 // between. Versions that wrote different blocks of a page share one. A flush
 // frees all but the newest. Beside that there are 32 bytes a version, 0.3 % for
 // tables, freed pages of up to a sixth of the content (or 12 MiB), which the next
-// writes take, and on a disk that grows up to 64 MiB made ready ahead. More free
-// memory than that is given back to the kernel.
+// writes take, and on a disk that grows up to 64 MiB made ready ahead, or
+// Options.Ready. More free memory than that is given back to the kernel. In a
+// virtual machine whose host takes free memory back, the first touch of a byte
+// was seen to be thirty times slower than the next: that is what Ready is for.
 //
 // When Options.Memory is used up, or the machine has less than 80 MiB left, the
 // oldest writes become durable, which frees what they have replaced. Where that

@@ -12,11 +12,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// keep is a goroutine of the arena's own. It backs pages with memory before
-// they are needed, which is most of what the first pass over a disk costs, and
-// gives memory back that is free in bulk.
+// keep is what goroutines of the arena's own do. They back pages with memory
+// before they are needed, which is most of what the first pass over a disk costs,
+// and give memory back that is free in bulk. There are two of them: in a virtual
+// machine it is the host that a first touch waits for, and it serves two at once.
 func (a *arena) keep() {
-	defer close(a.done)
 	canPopulate := true
 	for {
 		select {
@@ -25,6 +25,12 @@ func (a *arena) keep() {
 		case <-a.wake:
 		}
 		for canPopulate && a.populate(&canPopulate) {
+			select {
+			case <-a.quit:
+				return
+			default:
+				a.nudge() // the other, if it sleeps
+			}
 		}
 		a.giveBack()
 	}
@@ -40,7 +46,13 @@ func (a *arena) nudge() {
 // wantsAhead is how many pages should be backed now, in whole huge pages. A
 // disk that holds little gets none: a test may make hundreds of them.
 func (a *arena) wantsAhead() int {
-	if int(a.next) < 2*minAhead || len(a.warm)+len(a.cold) > 0 || a.grown > growStep {
+	if a.grown > growStep {
+		return 0 // the host has nothing left
+	}
+	if from := int(max(a.next, a.populated)); from < a.ready {
+		return a.ready - from
+	}
+	if int(a.next) < 2*minAhead || len(a.warm)+len(a.cold) > 0 {
 		return 0
 	}
 	ahead := min(max(int(a.next)/32, minAhead), maxAhead)
@@ -70,6 +82,7 @@ func (a *arena) populate(can *bool) bool {
 		*can = false // before Linux 5.14
 		a.mu.Lock()
 		a.populated = min(a.populated, max(from, a.next))
+		a.ready = 0
 		a.mu.Unlock()
 		return false
 	}

@@ -19,6 +19,7 @@ type Options struct {
 	BlockSize int   // bytes of the logical block: 512 or 4096; 0 is 512
 	Cache     int64 // bytes that may be written and not flushed; 0: no limit but memory
 	Memory    int64 // bytes for content, of this medium and all that come from it; 0: three quarters of what the machine has left
+	Ready     int64 // bytes of it to take at once, in the background: a first pass over them is then as fast as a second
 	Seed      seed.Seed
 	Recorder  *recording.Writer // of everything that is done; nil: none. The caller closes it after the medium.
 }
@@ -32,7 +33,7 @@ func (o Options) withDefaults() (Options, error) {
 		return o, fmt.Errorf("medium: %d bytes: want a multiple of %d up to %d", o.Size, pageSize, int64(flakey.MaxSize))
 	case o.BlockSize != 512 && o.BlockSize != pageSize:
 		return o, fmt.Errorf("medium: blocks of %d bytes: want 512 or %d", o.BlockSize, pageSize)
-	case o.Cache < 0 || o.Memory < 0:
+	case o.Cache < 0 || o.Memory < 0 || o.Ready < 0:
 		return o, errors.New("medium: a limit below 0")
 	}
 	if r := o.Recorder; r != nil && (r.Header().Size != o.Size || r.Header().BlockSize != o.BlockSize) {
@@ -86,7 +87,7 @@ func New(o Options) (*Medium, error) {
 	if err != nil {
 		return nil, err
 	}
-	a, err := newArena(o.Memory, hostMemory)
+	a, err := newArena(o.Memory, o.Ready, hostMemory)
 	if err != nil {
 		return nil, fmt.Errorf("medium: %w", err)
 	}

@@ -92,6 +92,29 @@ func TestMemoryIsGivenBack(t *testing.T) {
 	t.Errorf("resident %d, still %d after all was discarded", before, resident(t, m.arena))
 }
 
+// TestReady: memory is there before anybody writes, no more than was asked for,
+// and is used then.
+func TestReady(t *testing.T) {
+	m := mustNew(t, Options{Size: 1 << 30, Memory: 1 << 30, Ready: 24 << 20})
+	defer m.Close()
+	for range 5000 {
+		if m.Stats().Memory == 24<<20-pageSize && resident(t, m.arena) >= 24<<20-pageSize { // page 0 is a hole
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	if r := resident(t, m.arena); r < 24<<20-pageSize || r > 26<<20 {
+		t.Errorf("resident %d, wanted %d", r, 24<<20)
+	}
+	data := make([]byte, 1<<20)
+	for off := int64(0); off < 20<<20; off += 1 << 20 {
+		errno(t, "write", m.WriteAt(data, off), 0)
+	}
+	if n := m.Stats().Memory; n != 24<<20-pageSize {
+		t.Errorf("%d bytes in use", n)
+	}
+}
+
 // TestMemoryEnds: overwriting goes on, since the oldest writes become durable;
 // what does not fit fails and says so; nothing is lost of what was there.
 func TestMemoryEnds(t *testing.T) {
@@ -141,7 +164,7 @@ func TestMemoryEnds(t *testing.T) {
 func TestHostIsExhausted(t *testing.T) {
 	var free atomic.Int64
 	free.Store(1 << 40)
-	a, err := newArena(1<<30, func() (int64, error) { return free.Load(), nil })
+	a, err := newArena(1<<30, 0, func() (int64, error) { return free.Load(), nil })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -251,7 +274,7 @@ func (m *Medium) readBlock(b int64) uint32 {
 func TestBadOptions(t *testing.T) {
 	for _, o := range []Options{
 		{}, {Size: -4096}, {Size: 5000}, {Size: flakey.MaxSize + 4096}, {Size: 4096, BlockSize: 1024},
-		{Size: 4096, Cache: -1}, {Size: 4096, Memory: -1}, {Size: 4096, Memory: 4095},
+		{Size: 4096, Cache: -1}, {Size: 4096, Memory: -1}, {Size: 4096, Memory: 4095}, {Size: 4096, Ready: -1},
 	} {
 		if m, err := New(o); err == nil {
 			t.Errorf("%+v passed", o)

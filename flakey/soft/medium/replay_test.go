@@ -175,6 +175,69 @@ func TestReplay(t *testing.T) {
 	})
 }
 
+// TestReplayOfFullMemory: what became durable because memory ended is in the
+// recording, and nothing is twice.
+func TestReplayOfFullMemory(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "r")
+	w, err := recording.Create(path, recording.Header{Size: 1 << 20, BlockSize: 4096})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := mustNew(t, Options{Size: 1 << 20, BlockSize: 4096, Memory: 300 * pageSize, Recorder: w})
+	const writes = 200
+	for i := range int64(writes) {
+		errno(t, "write", m.WriteAt(fillBlocks(4096, 6, uint32(i+1)), i%40*6*4096), 0)
+	}
+	if m.Stats().Evicted == 0 || m.Broken() != nil {
+		t.Fatal("evicted", m.Stats().Evicted, m.Broken())
+	}
+	want := contents(t, m)
+	after, cut, err := m.Cut(flakey.Keep{Mode: flakey.KeepRandom, Seed: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	left := contents(t, after)
+	after.Close()
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	r, err := recording.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	recorded := 0
+	for i := range r.Len() {
+		if rec, err := r.Record(i); err != nil {
+			t.Fatal(err)
+		} else if rec.Kind == recording.Write {
+			recorded++
+		}
+	}
+	if recorded != writes {
+		t.Errorf("%d writes were recorded, %d done", recorded, writes)
+	}
+	p, err := NewReplay(r, Options{Memory: 16 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	for _, c := range []struct {
+		upTo int
+		keep flakey.Keep
+		want []uint32
+	}{{r.Len() - 1, flakey.Keep{Mode: flakey.KeepAll}, want}, {r.Len() - 1, flakey.Keep{Mode: flakey.KeepRandom, Seed: 1}, left}, {r.Len(), flakey.Keep{}, left}} {
+		v, got, err := p.At(c.upTo, c.keep)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if why := differ(c.want, contents(t, v)); why != "" || c.keep.Mode == flakey.KeepRandom && got != cut {
+			t.Errorf("after %d records: %s; %+v, the disk had %+v", c.upTo, why, got, cut)
+		}
+		v.Close()
+	}
+}
+
 func TestRebuild(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "r")
 	w, err := recording.Create(path, recording.Header{Size: 1 << 20, BlockSize: 512})
