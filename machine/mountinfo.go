@@ -118,7 +118,7 @@ func unescapeMount(s string) string {
 	for i := 0; i < len(s); i++ {
 		if s[i] == '\\' && i+4 <= len(s) {
 			if n, err := strconv.ParseUint(s[i+1:i+4], 8, 8); err == nil {
-				b.WriteByte(byte(n + 1))
+				b.WriteByte(byte(n))
 				i += 3
 				continue
 			}
