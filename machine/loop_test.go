@@ -3,7 +3,6 @@ package machine
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -19,7 +18,7 @@ func TestLoopIsWhatWasAskedFor(t *testing.T) {
 	needLoop(t)
 	l := newLab(t)
 	for _, block := range []int{0, 512, 4096} {
-		d := l.loop(t, l.file(t, "disk", 4<<20), LoopOptions{BlockSize: block, Name: "the name of a disk that is far too long for the field"})
+		d := l.loop(t, l.file(t, "disk", 4<<20), LoopOptions{BlockSize: block, Name: "the name of a disk that is far, far too long for the field"})
 		if n, err := DeviceSize(d.Path()); n != 4<<20 || err != nil {
 			t.Errorf("%d bytes, %v", n, err)
 		}
@@ -30,10 +29,10 @@ func TestLoopIsWhatWasAskedFor(t *testing.T) {
 		if want := uint32(unix.LO_FLAGS_AUTOCLEAR | unix.LO_FLAGS_DIRECT_IO); info.Flags != want {
 			t.Errorf("flags are %#x, not %#x", info.Flags, want)
 		}
-		if name := unix.ByteSliceToString(info.File_name[:]); !strings.HasPrefix(name, l.ledger.Left()[0].Name+":the name") {
-			t.Errorf("it carries %q and the ledger has %v", name, l.ledger.Left())
+		if name := unix.ByteSliceToString(info.File_name[:]); len(name) != 63 || !strings.HasPrefix(name, "assay:the name") {
+			t.Errorf("it is named %q", name)
 		}
-		if got, err := loopFact(d.number, "queue/logical_block_size"); got != fmt.Sprint(max(block, 512)) {
+		if got, err := loopFact(d.bound.number, "queue/logical_block_size"); got != fmt.Sprint(max(block, 512)) {
 			t.Errorf("blocks of %s, %v", got, err)
 		}
 		detach(t, d)
@@ -48,7 +47,7 @@ func TestReadOnlyLoop(t *testing.T) {
 	needLoop(t)
 	l := newLab(t)
 	d := l.loop(t, l.file(t, "disk", 1<<20), LoopOptions{ReadOnly: true})
-	if ro, err := loopFact(d.number, "ro"); ro != "1" {
+	if ro, err := loopFact(d.bound.number, "ro"); ro != "1" {
 		t.Errorf("read-only is %q, %v", ro, err)
 	}
 }
@@ -96,39 +95,56 @@ func TestBusyLoopNamesItsUsersAndClearsItself(t *testing.T) {
 	detach(t, d)
 }
 
-// A killed maker whose device somebody else has open: the ledger finds it by
-// its token, and only it.
-func TestCleanFindsTheLoopByItsToken(t *testing.T) {
+// A killed maker whose device somebody else has open. Of one device that
+// serves one file after another only the first binding is the entry's.
+func TestCleanWaitsForItsOwnBinding(t *testing.T) {
 	needLoop(t)
 	l := newLab(t)
-	other := l.loop(t, l.file(t, "other", 1<<20), LoopOptions{Name: "other"})
 	d := l.loop(t, l.file(t, "disk", 1<<20), LoopOptions{Name: "disk"})
-	ctx := boundedContext(t)
-	if err := undoLoop(ctx, l.ledger.Left()[1].Name[:len(loopTag)+31]+"?"); err != nil {
-		t.Error(err)
-	}
-	if _, err := loopFact(d.number, "loop/backing_file"); err != nil {
-		t.Fatalf("a stranger's token has cleared it: %v", err)
-	}
+	name := l.ledger.Left()[0].Name
 	user, err := os.Open(d.Path())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer user.Close()
 	d.Loose()
+	short, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	wantError(t, undoLoop(short, name), context.DeadlineExceeded, d.Path(), "still in use")
 	go func() {
 		time.Sleep(50 * time.Millisecond)
 		user.Close()
 	}()
-	if err := undoLoop(ctx, l.ledger.Left()[1].Name); err != nil {
+	if err := undoLoop(boundedContext(t), name); err != nil {
 		t.Error(err)
 	}
-	if _, err := loopFact(d.number, "loop/backing_file"); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("it is still there: %v", err)
+	if lasts, err := d.bound.lasts(); lasts || err != nil {
+		t.Errorf("it is still there: %v, %v", lasts, err)
 	}
-	if _, err := loopFact(other.number, "loop/backing_file"); err != nil {
-		t.Errorf("the other has gone too: %v", err)
+	var again *Loop
+	for range loopTries { // until the kernel gives the same device once more
+		if again = l.loop(t, l.file(t, "disk", 1<<20), LoopOptions{Name: "disk"}); again.Path() == d.Path() {
+			break
+		}
 	}
+	if err := undoLoop(boundedContext(t), name); err != nil {
+		t.Error(err)
+	}
+	if lasts, err := again.bound.lasts(); !lasts || err != nil {
+		t.Errorf("another binding: %v, %v", lasts, err)
+	}
+}
+
+func FuzzBinding(f *testing.F) {
+	for i, name := range names {
+		f.Add(i, name, "17")
+	}
+	f.Fuzz(func(t *testing.T, n int, file, seq string) {
+		b := binding{boot: "5f1c0b0e-8c1e-4c7e-9a0e-000000000000", number: n, seq: seq, file: file}
+		if got, err := parseBinding(b.String()); got != b || err != nil {
+			t.Errorf("%+v became %+v, %v", b, got, err)
+		}
+	})
 }
 
 // bareDev attaches the file args[1] in a mount namespace whose /dev has
@@ -156,7 +172,7 @@ var bareDev = Daemon("test-bare-dev", func(ctx context.Context, args []string, _
 		return err
 	}
 	// attach and not Attach: only this thread is in the namespace.
-	d, err := attach(ledger, f, loopTag+Token(), LoopOptions{BlockSize: 512})
+	d, err := attach(ledger, f, LoopOptions{BlockSize: 512})
 	if err != nil {
 		return err
 	}
@@ -165,7 +181,7 @@ var bareDev = Daemon("test-bare-dev", func(ctx context.Context, args []string, _
 		return err
 	}
 	d.dev.Close()
-	if err := awaitUnbound(ctx, d.number, d.seq); err != nil {
+	if err := d.bound.awaitEnd(ctx); err != nil {
 		return err
 	}
 	left := len(ledger.Left())
@@ -187,7 +203,7 @@ func TestLoopWithoutDeviceNodes(t *testing.T) {
 	}
 	line, _ := bufio.NewReader(c.Stdout).ReadString('\n')
 	<-c.Done()
-	if c.Err() != nil || line != "true 1 1 <nil>\n" {
+	if c.Err() != nil || line != "true 2 1 <nil>\n" {
 		t.Errorf("got %q, %v", line, c.Err())
 	}
 }

@@ -8,18 +8,17 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"strings"
 	"syscall"
 )
 
-// Package of Debian that holds each of the programs that this package runs.
+// debianPackage is the package of Debian that holds each of the programs that this package runs.
 func debianPackage(program string) string {
-	switch {
-	case program == "mkfs.ext4" || program == "e2fsck":
+	switch program {
+	case "mkfs.ext4", "e2fsck":
 		return "e2fsprogs"
-	case program == "mkfs.xfs" || program == "xfs_repair":
+	case "mkfs.xfs", "xfs_repair":
 		return "xfsprogs"
-	case strings.HasPrefix(program, "mkfs.btrfs") || program == "btrfs":
+	case "mkfs.btrfs", "btrfs":
 		return "btrfs-progs"
 	}
 	return ""
