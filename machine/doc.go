@@ -5,7 +5,7 @@
 // # The ledger
 //
 // Before anything is made that would outlive this process (a child, a bucket,
-// later a mount or a loop device), its kind and name are written to the
+// a mount, a loop device), its kind and name are written to the
 // ledger and are durable there. A run that ends by itself crosses its entries
 // off; a run that was killed leaves them, and Clean undoes them. A ledger is a
 // file DIR/ledgers/NAME.ledger of JSON lines, locked with flock(2) by its
