@@ -284,6 +284,10 @@ func FuzzSeenIn(f *testing.F) {
 	f.Add(uint32(0), int64(0), genSeen(9, 4, 600).encode())
 	f.Add(uint32(4), int64(600), genSeen(9, 4, 600).Record(9).Detail)
 	f.Add(uint32(0), int64(0), Seen{Err: "input/output error"}.encode())
+	f.Add(uint32(0), int64(0), Seen{Present: true, Size: 16, Spans: []content.Span{
+		{To: 16, Class: content.Misdirected, Is: content.Tag{Object: 9, Generation: 1}, IsOff: -3051}}}.encode())
+	f.Add(uint32(0), int64(0), Seen{Present: true, Size: 16, Spans: []content.Span{
+		{To: content.MaxSize + 1, Class: content.Zero}}}.encode())
 	f.Fuzz(func(t *testing.T, generation uint32, to int64, detail []byte) {
 		s, err := SeenIn(history.Record{Generation: generation, To: to, Detail: detail})
 		if err != nil {

@@ -107,13 +107,14 @@ func SeenIn(r history.Record) (Seen, error) {
 		p.Class = content.Class(d.byte())
 		p.From = at + d.varint()
 		p.To = p.From + d.varint()
-		d.bad = d.bad || p.From < at || p.To < p.From
+		d.bad = d.bad || p.From < at || p.To < p.From || p.To > content.MaxSize
 		at = p.To
 		p.Is.Seed, p.Is.Object = d.uint64(), d.uint64()
 		g := d.uvarint()
 		p.Is.Generation = uint32(g)
 		d.bad = d.bad || g > 1<<32-1
 		p.IsOff = p.From + d.varint()
+		d.bad = d.bad || p.IsOff < 0 || p.IsOff > content.MaxSize-(p.To-p.From)
 		p.BitsWrong, p.FirstWrong = d.varint(), d.varint()
 		s.Spans = append(s.Spans, p)
 	}
