@@ -122,6 +122,9 @@ func (s *schedule) occurrences(ctx context.Context, next alarm) error {
 		case <-next.ready:
 		}
 		err := s.inject(ctx)
+		if err != nil {
+			s.run.endRound(err) // before the operation that waits goes on
+		}
 		again := err == nil && s.pending() && !s.use.Fault.EndsRound
 		due := next
 		if again && s.use.Trigger.Every != nil {
