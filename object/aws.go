@@ -53,12 +53,26 @@ func NewClient(e Endpoint) Client {
 		Region:                     region,
 		Credentials:                aws.NewCredentialsCache(credentials.NewStaticCredentialsProvider(e.AccessKey, e.SecretKey, "")),
 		UsePathStyle:               true,
-		HTTPClient:                 &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
+		HTTPClient:                 sender{&http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}},
 		Retryer:                    aws.NopRetryer{},
 		RequestChecksumCalculation: aws.RequestChecksumCalculationWhenRequired,
 		ResponseChecksumValidation: aws.ResponseChecksumValidationWhenRequired,
 		DisableLogOutputChecksumValidationSkipped: true,
 	})}
+}
+
+// sender sends requests with bodies that can be read and nothing else. The SDK
+// closes a body as soon as the answer has come, and its bodies' WriteTo then
+// fails with io.EOF where net/http only looks for the end of one: it would
+// close the connection with the answer half read.
+type sender struct{ *http.Client }
+
+// Do sends one request.
+func (s sender) Do(r *http.Request) (*http.Response, error) {
+	if r.Body != nil && r.Body != http.NoBody {
+		r.Body = struct{ io.ReadCloser }{r.Body}
+	}
+	return s.Client.Do(r)
 }
 
 // failed makes an *Error of what the SDK returned; nil stays nil.

@@ -50,8 +50,20 @@ func sdk(url string, c Credentials, change ...func(*s3.Options)) *s3.Client {
 		UsePathStyle: true,
 		Credentials:  credentials.NewStaticCredentialsProvider(c.AccessKey, c.SecretKey, ""),
 		Retryer:      aws.NopRetryer{},
+		HTTPClient:   sender{http.DefaultClient},
 	}
 	return s3.New(o, change...)
+}
+
+// sender hides the WriteTo of the SDK's bodies, which fails once the answer
+// has come (see object.NewClient).
+type sender struct{ *http.Client }
+
+func (s sender) Do(r *http.Request) (*http.Response, error) {
+	if r.Body != nil && r.Body != http.NoBody {
+		r.Body = struct{ io.ReadCloser }{r.Body}
+	}
+	return s.Client.Do(r)
 }
 
 // code is the S3 code of an error of the SDK.
@@ -90,7 +102,7 @@ func clients(t *testing.T) map[string]func(*testing.T) (*Store, *s3.Client) {
 			store := newTestStore(t)
 			server := httptest.NewTLSServer(NewS3(store, testAccount))
 			t.Cleanup(server.Close)
-			return store, sdk(server.URL, testAccount, func(o *s3.Options) { o.HTTPClient = server.Client() })
+			return store, sdk(server.URL, testAccount, func(o *s3.Options) { o.HTTPClient = sender{server.Client()} })
 		},
 	}
 }
@@ -199,8 +211,11 @@ func TestSDKOddKeys(t *testing.T) {
 		clean = append(clean, types.ObjectIdentifier{Key: &key})
 	}
 	deleted, err := c.DeleteObjects(ctx, &s3.DeleteObjectsInput{Bucket: aws.String("bucket"), Delete: &types.Delete{Objects: clean}})
-	if err != nil || len(deleted.Errors) > 0 || len(deleted.Deleted) != len(clean) {
-		t.Fatalf("deleted %d of %d, errors %v, error %v", len(deleted.Deleted), len(clean), deleted.Errors, err)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(deleted.Errors) > 0 || len(deleted.Deleted) != len(clean) {
+		t.Fatalf("deleted %d of %d, errors %v", len(deleted.Deleted), len(clean), deleted.Errors)
 	}
 	if _, err := c.DeleteBucket(ctx, &s3.DeleteBucketInput{Bucket: aws.String("bucket")}); err != nil {
 		t.Errorf("delete the empty bucket: %v", err)
