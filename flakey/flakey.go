@@ -46,7 +46,19 @@ type Selector struct {
 	ToSector    uint64  `json:"to_sector,omitempty"`   // first sector after them; 0: the end of the disk
 	Probability float64 `json:"probability,omitempty"` // of each request in the range; 0 is 1
 	Count       int64   `json:"count,omitempty"`       // how many requests at most; 0: no limit
+	Skip        int64   `json:"skip,omitempty"`        // how many are let by first
+	Only        Sort    `json:"only,omitempty"`        // of which sort; empty: of all that the fault can touch
 }
+
+// Sort is a sort of request.
+type Sort string
+
+// The sorts. Discards and zeroings are writes.
+const (
+	Reads   Sort = "reads"
+	Writes  Sort = "writes"
+	Flushes Sort = "flushes"
+)
 
 // Fault is something that a disk does wrong. See the package comment for what
 // each kind does and does not.
