@@ -121,6 +121,7 @@ type Control struct {
 	Scenario string         // a scenario file with one scenario, which lists the check
 	Wants    verdict.Kind   // the finding that the check must make; empty: none
 	Also     []verdict.Kind // that may come with it: one fault may break several promises
+	Exact    bool           // it counts operations, and is never scaled
 	Needs    func() error   // why this machine cannot run it; nil: any can
 }
 

@@ -69,6 +69,9 @@ func (r *Runner) runControl(ctx context.Context, c *Check, k Control, sd seed.Se
 	if len(scenarios) != 1 || len(scenarios[0].Checks) != 1 || scenarios[0].Checks[0].Check.Name != c.Name {
 		return nil, fmt.Errorf("control %q of %s wants one scenario with that check alone", k.Name, c.Name)
 	}
+	if k.Exact {
+		a.Scale = 0
+	}
 	p, err := scenarios[0].Plan(sd, 0, a)
 	if err != nil {
 		return nil, err

@@ -2,6 +2,7 @@ package volume
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -36,20 +37,16 @@ func (v *Volume) checkFsck(ctx context.Context) ([]verdict.Finding, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, fsckBound)
 	defer cancel()
-	// What the kernel has not written back is no damage.
-	if err := v.SyncFS(ctx); err != nil {
-		return nil, err
-	}
 	now := time.Now()
-	path, drop, err := disk.Clone(ctx)
-	if err != nil {
-		return nil, err
-	}
-	report, err := machine.Fsck(ctx, path, v.filesystem())
-	if dropped := drop(context.WithoutCancel(ctx)); err == nil {
-		err = dropped
-	}
-	if err != nil || report.Clean {
+	var report machine.Report
+	if err := v.unmounted(ctx, func() (err error) {
+		path, drop, err := disk.Clone(ctx)
+		if err != nil {
+			return err
+		}
+		report, err = machine.Fsck(ctx, path, v.filesystem())
+		return errors.Join(err, drop(context.WithoutCancel(ctx)))
+	}); err != nil || report.Clean {
 		return nil, err
 	}
 	f := verdict.Finding{Kind: verdict.Corrupt, Target: v.Name(), First: now, Last: now,
@@ -59,6 +56,31 @@ func (v *Volume) checkFsck(ctx context.Context) ([]verdict.Finding, error) {
 		f.Found = "a copy cannot be mounted: " + report.MountErr.Error()
 	}
 	return []verdict.Finding{f}, nil
+}
+
+// unmounted does something while the volume is not mounted: what the kernel has
+// not written back is no damage, and of two file systems with one name at a
+// time the tools of btrfs take the wrong one.
+func (v *Volume) unmounted(ctx context.Context, do func() error) error {
+	w, err := v.at()
+	if err != nil {
+		return err
+	}
+	v.stopFlusher(ctx)
+	if err := w.Kill(); err != nil {
+		return err
+	}
+	if err := v.mounted.Unmount(ctx, machine.UnmountOptions{}); err != nil {
+		return err
+	}
+	v.mounted = nil
+	if err := do(); err != nil {
+		return err
+	}
+	if err := v.mount(ctx); err != nil || !v.mountable() {
+		return err
+	}
+	return v.begin(ctx)
 }
 
 const excerptMax = 2000 // bytes

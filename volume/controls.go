@@ -9,13 +9,27 @@ import (
 	"github.com/seed-1b600011/assay/verdict"
 )
 
-// control is a scenario with one volume of files on a soft disk.
-func control(check, fs, files, tests, faults string) string {
-	if faults != "" {
-		faults = "  faults: [" + faults + "]\n"
+// sound is a control on a soft disk: a check, its volume and what is done there.
+type sound struct {
+	check, fs, files, tests, faults string
+	size                            string // of the volume; empty: the least that the file system takes, or more
+}
+
+func (c sound) scenario() string {
+	faults := ""
+	if c.faults != "" {
+		faults = "  faults: [" + c.faults + "]\n"
 	}
-	return fmt.Sprintf("- name: control\n  required: {volumes: [{device: soft, filesystem: %s, size: 320M}]}\n"+
-		"  files: %s\n  concurrency: 4\n  tests: [%s]\n%s  checks: [%s]\n  timeout: 2m\n", fs, files, tests, faults, check)
+	if c.size == "" {
+		c.size = map[string]string{"ext4": "64M", "xfs": "320M", "btrfs": "160M"}[c.fs]
+	}
+	return fmt.Sprintf("- name: control\n  required: {volumes: [{device: soft, filesystem: %s, size: %s}]}\n"+
+		"  files: %s\n  concurrency: 4\n  tests: [%s]\n%s  checks: [%s]\n  timeout: 2m\n", c.fs, c.size, c.files, c.tests, faults, c.check)
+}
+
+// control names what is planted in it.
+func (c sound) control(name string, wants verdict.Kind, also ...verdict.Kind) scenario.Control {
+	return scenario.Control{Name: name + " (" + c.fs + ")", Wants: wants, Also: also, Exact: true, Needs: needs(c.fs), Scenario: c.scenario()}
 }
 
 // needs says why this machine cannot run a control on a file system.
@@ -28,31 +42,50 @@ func needs(fs string) func() error {
 	}
 }
 
+// Of twenty files of four blocks, write-files makes 140 operations: each is
+// created, written, synced, and so is its directory. A fault that begins there
+// meets only what the next test does.
+const (
+	twenty  = "{count: 20, size: 256K}"
+	written = "after: {operations: 140}"
+	third   = `path: "00000003", ` + written
+)
+
 func fileControls() []scenario.Control {
-	const few = "{count: 20, size: 256K}"
-	planted := func(name, fs, tests, faults string, wants verdict.Kind, also ...verdict.Kind) scenario.Control {
-		return scenario.Control{Name: name + " (" + fs + ")", Wants: wants, Also: also, Needs: needs(fs),
-			Scenario: control("check-files", fs, few, tests, faults)}
+	files := func(fs, tests, faults string) sound {
+		return sound{check: "check-files", fs: fs, files: twenty, tests: tests, faults: faults}
 	}
-	clean := func(name, fs, tests, faults string) scenario.Control { return planted(name, fs, tests, faults, "") }
-	all := []scenario.Control{}
-	for _, fs := range []string{"ext4", "xfs", "btrfs"} {
-		all = append(all, clean("power cuts under writes, overwrites, appends, renames and deletes", fs,
-			"write-files, rewrite-files, append-files: {writes: 2}, rename-files, delete-files", "power-cut: {every: {min: 100ms, max: 400ms}, times: 4}"))
+	const all = "write-files, rewrite-files, append-files: {writes: 2}, rename-files, delete-files"
+	return []scenario.Control{
+		files("ext4", all, "power-cut: {every: {min: 100ms, max: 400ms}, times: 4}").control("power cuts under all that is done to files", ""),
+		files("xfs", all, "power-cut: {every: {min: 100ms, max: 400ms}, times: 4}").control("power cuts under all that is done to files", ""),
+		files("btrfs", all, "power-cut: {every: {min: 100ms, max: 400ms}, times: 4}").control("power cuts under all that is done to files", ""),
+		files("ext4", all, "kill: {every: {min: 100ms, max: 300ms}, times: 3}").control("kills under all that is done to files", ""),
+		files("xfs", "write-files, rewrite-files", "error-flushes: {probability: 0.05, "+written+"}").control("flushes fail, and the file system says so", ""),
+		files("ext4", "write-files, rewrite-files", "error-writes: {"+third+"}").control("the writes of a file fail, and fsync says so", ""),
+
+		files("ext4", "write-files", "drop-flushes, power-cut: {after: {operations: 130}, keep: none}").control("new files are synced on a disk that drops flushes", verdict.Lost),
+		files("ext4", "write-files, rewrite-files", "drop-flushes: {"+written+"}, power-cut: {after: {operations: 230}, keep: none}").control("overwrites are synced on a disk that drops flushes", verdict.Stale),
+		files("ext4", "write-files, delete-files", "drop-flushes: {"+written+"}, power-cut: {after: {operations: 170}, keep: none}").control("unlinks are synced on a disk that drops flushes", verdict.Resurrected),
+		files("ext4", "write-files, rewrite-files", "drop-writes: {"+third+"}").control("the writes of one file in 20 are dropped", verdict.Stale),
+		files("xfs", "write-files, rewrite-files", "tear-writes: {"+third+", count: 1}").control("one write is torn", verdict.Stale),
+		files("ext4", "write-files, rewrite-files", "corrupt-writes: {"+third+", count: 1}").control("one bit of one file in 20 is flipped on its way to the disk", verdict.Corrupt),
+		files("ext4", "write-files, rewrite-files: {direct: true, block: 16K, writes: 1}", "misdirect-writes: {"+third+", count: 1}").control("one block goes to another place", verdict.Misdirected, verdict.Stale),
 	}
-	return append(all,
-		planted("flushes are acknowledged and not done, then power fails", "ext4", "write-files", "drop-flushes, power-cut: {after: 500ms, keep: none}", verdict.Lost),
-		planted("overwrites are synced on a disk that drops flushes, then power fails", "ext4", "write-files, rewrite-files",
-			"drop-flushes: {after: {operations: 125}}, power-cut: {after: {operations: 350}, keep: none}", verdict.Stale, verdict.Lost),
-	)
 }
 
 func fsckControls() []scenario.Control {
+	const all = "write-files, rename-files, delete-files, write-files, rename-files, delete-files, write-files"
+	fsck := func(fs, faults string) sound {
+		return sound{check: "check-fsck", fs: fs, files: "{count: 200, size: 4K}", tests: all, faults: faults}
+	}
+	dropped := fsck("ext4", "drop-writes: {probability: 0.3}")
+	dropped.size = "16M" // with the smallest journal, what is dropped soon is the inode tables too
 	return []scenario.Control{
-		{Name: "power cuts under writes and renames (ext4)", Needs: needs("ext4"),
-			Scenario: control("check-fsck", "ext4", "{count: 50, size: 64K}", "write-files, rename-files", "power-cut: {every: {min: 100ms, max: 300ms}, times: 3}")},
-		{Name: "writes to the inode tables are dropped (ext4)", Wants: verdict.Corrupt, Also: []verdict.Kind{verdict.Unreadable}, Needs: needs("ext4"),
-			Scenario: control("check-fsck", "ext4", "{count: 200, size: 16K}", "write-files, delete-files, write-files", "misdirect-writes: {probability: 0.05}")},
+		fsck("ext4", "power-cut: {every: {min: 100ms, max: 300ms}, times: 3}").control("power cuts", ""),
+		fsck("xfs", "power-cut: {every: {min: 100ms, max: 300ms}, times: 3}").control("power cuts", ""),
+		fsck("btrfs", "power-cut: {every: {min: 100ms, max: 300ms}, times: 3}").control("power cuts", ""),
+		dropped.control("one in three writes is dropped", verdict.Corrupt, verdict.Unreadable),
 	}
 }
 

@@ -108,6 +108,7 @@ func (w world) prepare(ctx context.Context, e *scenario.Env) (lives []scenario.L
 	}()
 	for _, spec := range e.Plan.Required.Volumes {
 		v := &Volume{spec: spec, env: e, commands: map[*command]struct{}{}}
+		v.forget()
 		all = append(all, v)
 		lives = append(lives, v)
 		if err := w.make(ctx, v); err != nil {

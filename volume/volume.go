@@ -90,7 +90,6 @@ func (v *Volume) begin(ctx context.Context) error {
 	}
 	v.mu.Lock()
 	v.worker, v.ended = w, false
-	v.files, v.dirs, v.surveyed = map[string]*File{}, map[string]bool{}, false
 	v.mu.Unlock()
 	v.failing.Store(0)
 	made := false
@@ -198,6 +197,7 @@ func (v *Volume) Heal(ctx context.Context) error {
 	if !cut {
 		v.countFlushes(ctx)
 	}
+	v.forget()
 	if err := v.kill(ctx); err != nil {
 		v.env.Say(fmt.Sprintf("%s: %v", v.Name(), err)) // it hangs; what it holds is taken out of the tree
 	}
@@ -207,6 +207,13 @@ func (v *Volume) Heal(ctx context.Context) error {
 		}
 	}
 	return v.begin(ctx)
+}
+
+// forget makes nothing known of the files: what is there is for a check to see.
+func (v *Volume) forget() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.files, v.dirs, v.surveyed = map[string]*File{}, map[string]bool{}, false
 }
 
 func (v *Volume) remount(ctx context.Context, cut bool) error {

@@ -303,4 +303,3 @@ func name(p string) string {
 	}
 	return p
 }
-
