@@ -348,10 +348,16 @@ func (f *File) Punch(ctx context.Context, how Access, from, to int64) error {
 	return err
 }
 
-// Allocate allocates [from, to): content and size stay.
-func (f *File) Allocate(ctx context.Context, how Access, from, to int64) error {
-	_, err := f.onOpen(ctx, how, history.Acknowledged, history.Record{Verb: "allocate", From: from, To: to},
-		func(open *worker.File, hear func(worker.Answer)) error { return open.Allocate(ctx, from, to, hear) })
+// Grow makes an empty file so long, with all of its space allocated. It reads
+// as zeros, as after a truncation to that size, which is what it is to history.
+func (f *File) Grow(ctx context.Context, how Access, size int64) error {
+	errno, err := f.onOpen(ctx, how, history.Acknowledged, history.Record{Verb: "truncate", To: size},
+		func(open *worker.File, hear func(worker.Answer)) error { return open.Allocate(ctx, 0, size, hear) })
+	if err == nil && errno == 0 {
+		f.mu.Lock()
+		f.size = max(f.size, size)
+		f.mu.Unlock()
+	}
 	return err
 }
 

@@ -99,7 +99,7 @@ func (f *Files) fill(ctx context.Context, i int64, file *File, w writing) error 
 		}
 	}
 	if w.Preallocate && size > 0 {
-		if err := file.Allocate(ctx, w.access(), 0, size); err != nil {
+		if err := file.Grow(ctx, w.access(), size); err != nil {
 			return err
 		}
 	}

@@ -54,7 +54,8 @@ func (f *File) Truncate(ctx context.Context, size int64, hear func(Answer)) erro
 	return f.w.one(ctx, request{op: opTruncate, file: f.handle, to: size}, hear)
 }
 
-// Allocate allocates [from, to) and leaves size and content as they are.
+// Allocate allocates [from, to), which reads as zeros where nothing was written;
+// the file is then at least that long (fallocate(2), mode 0).
 func (f *File) Allocate(ctx context.Context, from, to int64, hear func(Answer)) error {
 	return f.w.one(ctx, request{op: opAllocate, file: f.handle, from: from, to: to}, hear)
 }

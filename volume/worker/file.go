@@ -55,7 +55,7 @@ func (s *served) onFile(r request) error {
 	case opTruncate:
 		return unix.Ftruncate(f.fd, r.to)
 	case opAllocate:
-		return unix.Fallocate(f.fd, unix.FALLOC_FL_KEEP_SIZE, r.from, r.to-r.from)
+		return unix.Fallocate(f.fd, 0, r.from, r.to-r.from)
 	case opPunch:
 		return unix.Fallocate(f.fd, unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, r.from, r.to-r.from)
 	case opFsync:
