@@ -160,6 +160,13 @@ func (a *arena) alloc(ids []uint32) error {
 	return nil
 }
 
+// inUse is how many pages are handed out.
+func (a *arena) inUse() int64 {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return int64(a.used)
+}
+
 // hasRoom says whether so many pages more are allowed.
 func (a *arena) hasRoom(pages int) bool {
 	a.mu.Lock()

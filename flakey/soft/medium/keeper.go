@@ -90,8 +90,8 @@ func (a *arena) populate(can *bool) bool {
 }
 
 // spare is how many free pages keep their memory, for the next writes: up to
-// a sixth of what is used.
-func (a *arena) spare() int { return max(minFree, a.used/6) }
+// a quarter of what is used, which is what older versions may take again.
+func (a *arena) spare() int { return max(minFree, a.used/4) }
 
 func (a *arena) tooWarm() bool { return len(a.warm) > a.spare()+minFree/2 && !a.keepsAll }
 

@@ -17,7 +17,7 @@ import (
 type Options struct {
 	Size      int64 // bytes, a multiple of 4096, up to flakey.MaxSize
 	BlockSize int   // bytes of the logical block: 512 or 4096; 0 is 512
-	Cache     int64 // bytes that may be written and not flushed; 0: no limit but memory
+	Cache     int64 // bytes that may be written and not flushed; 0: no limit but that of older versions, see the package comment
 	Memory    int64 // bytes for content, of this medium and all that come from it; 0: three quarters of what the machine has left
 	Ready     int64 // bytes of it to take at once, in the background: a first pass over them is then as fast as a second
 	Seed      seed.Seed
@@ -65,6 +65,7 @@ type Medium struct {
 	dirtyMu    sync.Mutex
 	dirty      []*leaf      // that have versions
 	dirtyBytes atomic.Int64 // of versions
+	older      atomic.Int64 // pages of memory that are held and that no reader sees
 
 	setMu  sync.Mutex
 	faults atomic.Pointer[faultSet] // nil: none
