@@ -148,7 +148,7 @@ func BenchmarkCut(b *testing.B) {
 		}
 		syscall.Kill(-writer.Process.Pid, syscall.SIGKILL)
 		writer.Wait()
-		if err := point.Unmount(b.Context(), machine.UnmountOptions{Force: true}); err != nil {
+		if err := point.Unmount(b.Context(), machine.UnmountOptions{Dead: true}); err != nil {
 			b.Fatal(err)
 		}
 		point = mount(cut.Path)
