@@ -3,22 +3,19 @@ package medium
 // A cache has an end: what is too much becomes durable, the oldest first, as
 // the order of writes is what a prefix of them is a prefix of.
 
-// olderLeast is how many pages older versions may always take. Above that
-// they may take a quarter of what readers see.
-const olderLeast = 64 << 20 / pageSize
+// olderMost is how many pages older versions may take where Options.Cache has
+// no limit: the size of a cache that real disks have.
+const olderMost = 64 << 20 / pageSize
 
 // bound makes writes durable where more are not than may be.
 func (m *Medium) bound() {
-	if limit := m.o.Cache; limit > 0 && m.dirtyBytes.Load() > limit {
+	switch limit := m.o.Cache; {
+	case limit > 0 && m.dirtyBytes.Load() > limit:
 		m.evictTo(limit - limit/8)
-	}
-	if n := m.older.Load(); n > olderLeast && n > m.olderMost() {
-		m.evict(func() int64 { most := m.olderMost(); return m.older.Load() - (most - most/4) }, (*leaf).frees)
+	case limit == 0 && m.older.Load() > olderMost:
+		m.evict(func() int64 { return m.older.Load() - (olderMost - olderMost/4) }, (*leaf).frees)
 	}
 }
-
-// olderMost is how many pages older versions may take. What is in use holds them.
-func (m *Medium) olderMost() int64 { return max(olderLeast, m.arena.inUse()/5) }
 
 // frees is how many pages of memory it frees that a version becomes durable.
 func (l *leaf) frees(v *version) int64 {

@@ -23,7 +23,7 @@ func TestOlderVersionsAreBounded(t *testing.T) {
 	const places, rounds = live / chunk, 4
 	for n := range places * rounds {
 		write(n+1, n%places)
-		if got, most := m.Stats().Memory, int64(live+(olderLeast+minFree*2)*pageSize); got > most {
+		if got, most := m.Stats().Memory, int64(live+(olderMost+minFree*2)*pageSize); got > most {
 			t.Fatalf("%d bytes of memory after %d writes, want %d at most", got, n+1, most)
 		}
 	}
@@ -37,8 +37,8 @@ func TestOlderVersionsAreBounded(t *testing.T) {
 	if s.Evicted*pageSize+s.Dirty != live*rounds {
 		t.Errorf("%d blocks evicted and %d bytes dirty of %d bytes", s.Evicted, s.Dirty, live*rounds)
 	}
-	if s.Dirty < olderLeast*pageSize*3/4-chunk {
-		t.Errorf("%d bytes are left at stake, though %d fit", s.Dirty, olderLeast*pageSize)
+	if s.Dirty < olderMost*pageSize*3/4-chunk {
+		t.Errorf("%d bytes are left at stake, though %d fit", s.Dirty, olderMost*pageSize)
 	}
 	last := int(s.Evicted * pageSize / chunk) // the writes are whole
 	got := make([]byte, 4)
