@@ -105,7 +105,7 @@ type Stats struct {
 	ReadBytes, WrittenBytes                  int64
 	Dirty                                    int64          // bytes written and not flushed
 	Memory                                   int64          // bytes of memory in use for content
-	Evicted                                  int64          // blocks made durable because the cache was full
+	Evicted                                  int64          // blocks made durable because the cache, or its memory, was full
 	Touched                                  map[Kind]int64 // requests that each fault has acted on
 }
 
@@ -137,7 +137,7 @@ type Options struct {
 	Name      string // unique on this machine; letters, digits, . _ -; at most 64
 	Size      int64  // bytes, a multiple of 4096
 	BlockSize int    // the logical block, the atomic unit of a write: 512 or 4096; 0 is 512
-	Cache     int64  // bytes that may be written and not flushed; the oldest become durable above it; 0: no limit
+	Cache     int64  // bytes that may be written and not flushed; the oldest become durable above it; 0: as the driver bounds it
 	Memory    int64  // bytes of memory for content; 0: three quarters of what is available
 	Record    string // file that every write, flush, discard, fault and mark is recorded to; empty: none
 	Seed      seed.Seed
