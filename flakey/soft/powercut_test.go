@@ -139,7 +139,7 @@ func (c *cutter) file() string { return filepath.Join(c.dir, "db") }
 
 func (c *cutter) fresh() {
 	c.t.Helper()
-	c.disk = c.open(c.t, flakey.Options{Name: "cuts", Size: 512 << 20})
+	c.disk = c.open(c.t, flakey.Options{Name: c.name("cuts"), Size: 512 << 20})
 	if err := machine.Mkfs(c.t.Context(), c.disk.Path(), c.fs); err != nil {
 		c.t.Fatal(err)
 	}
