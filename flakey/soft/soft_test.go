@@ -122,11 +122,13 @@ func children(dir string) []string {
 	return left
 }
 
-// eventually waits for what happens by itself. 30 s is the promise of the
-// package: nothing hangs for longer.
+// hangBound is the promise of the package: nothing hangs for longer.
+const hangBound = 30 * time.Second
+
+// eventually waits for what happens by itself.
 func eventually(t testing.TB, what string, is func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !is(); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(hangBound); !is(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("waited in vain for %s", what)
 		}
