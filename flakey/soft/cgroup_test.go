@@ -110,14 +110,16 @@ func (c memcg) hits() (hits, killed int) {
 	return hits, killed
 }
 
-// crowded opens a disk from within the cgroup args[0], where it cannot see any
-// cgroup if args[3] says so, and tells its device and the pid of the daemon. It
-// closes the disk when it is to end.
+// crowded opens a disk from within the cgroup args[0], whose daemon has args[3]
+// processors (empty: what there are), and where it cannot see any cgroup if
+// args[4] says so. It tells its device and the pid of the daemon, and closes the
+// disk when it is to end.
 var crowded = machine.Daemon("soft-test-crowded", func(ctx context.Context, args []string, _ io.Reader, stdout io.Writer) error {
 	if err := (memcg{args[0]}).enter(); err != nil {
 		return err
 	}
-	if args[3] == "blind" {
+	os.Setenv("GOMAXPROCS", args[3])
+	if args[4] == "blind" {
 		if err := hideCgroups(); err != nil {
 			return err
 		}
@@ -193,7 +195,7 @@ type crowd struct {
 	point  *machine.MountPoint
 }
 
-func newCrowd(t *testing.T, how string) *crowd {
+func newCrowd(t *testing.T, processors, sight string) *crowd {
 	t.Helper()
 	if err := machine.SupportsFilesystem("ext4"); err != nil {
 		t.Skip(err)
@@ -201,7 +203,7 @@ func newCrowd(t *testing.T, how string) *crowd {
 	c := &crowd{lab: newLab(t)}
 	c.cgroup = newMemcg(t)
 	var err error
-	if c.own, err = crowded.Start(context.WithoutCancel(t.Context()), c.ledger, c.cgroup.dir, c.dir, c.name("crowd"), how); err != nil {
+	if c.own, err = crowded.Start(context.WithoutCancel(t.Context()), c.ledger, c.cgroup.dir, c.dir, c.name("crowd"), processors, sight); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.own.Stop(context.Background()) })
@@ -291,7 +293,7 @@ func abort(t *testing.T, device string) {
 // TestOneCgroup: a disk and whoever writes to it are started in one memory
 // cgroup that is much smaller than what is written.
 func TestOneCgroup(t *testing.T) {
-	c := newCrowd(t, "")
+	c := newCrowd(t, "", "")
 	if last, err := c.fill(t); last != "done" || err != nil {
 		t.Errorf("the writer was not done but %q, %v", last, err)
 	}
@@ -312,8 +314,8 @@ func TestOneCgroup(t *testing.T) {
 func TestStuckDaemon(t *testing.T) {
 	for name, processors := range map[string]string{"silent": "1", "with signs of life": "16"} {
 		t.Run(name, func(t *testing.T) {
-			t.Setenv("GOMAXPROCS", processors)
-			c := newCrowd(t, "")
+			t.Parallel() // it is patience that takes long
+			c := newCrowd(t, processors, "")
 			procs := filepath.Join(c.cgroup.dir, "cgroup.procs")
 			if err := os.WriteFile(procs, []byte(strconv.Itoa(c.daemon)), 0); err != nil {
 				t.Skipf("needs the right to move processes between cgroups: %v", err)
@@ -325,7 +327,10 @@ func TestStuckDaemon(t *testing.T) {
 
 // TestStuckKeeper makes the disk where nobody can leave the cgroup, not even
 // see it, as in a container: the keeper hangs too.
-func TestStuckKeeper(t *testing.T) { newCrowd(t, "blind").mustBeAborted(t) }
+func TestStuckKeeper(t *testing.T) {
+	t.Parallel()
+	newCrowd(t, "", "blind").mustBeAborted(t)
+}
 
 func (c *crowd) mustBeAborted(t *testing.T) {
 	t.Helper()

@@ -100,7 +100,7 @@ func TestSIGKILLOfTheDaemonUnderLoad(t *testing.T) {
 	if err := d.Close(t.Context()); err == nil {
 		t.Error("that the daemon had been killed is not told")
 	}
-	eventually(t, "the loop device to clear itself", func() bool { return len(loops(t)) == 0 })
+	eventually(t, "the loop device to clear itself", func() bool { return len(l.loops(t)) == 0 })
 	l.clean(t)
 }
 
