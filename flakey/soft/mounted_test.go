@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -51,21 +50,10 @@ var mountingOwner = machine.Daemon("soft-test-mounting-owner", func(ctx context.
 })
 
 // squatter has its working directory and an open file in args[0], and ends by
-// SIGKILL only.
-var squatter = machine.Daemon("soft-test-squatter", func(_ context.Context, args []string, _ io.Reader, stdout io.Writer) error {
-	signal.Ignore(unix.SIGTERM, unix.SIGINT, unix.SIGHUP)
-	if err := os.Chdir(args[0]); err != nil {
-		return err
-	}
-	f, err := os.Create("held")
-	if err != nil {
-		return err
-	}
-	fmt.Fprintln(stdout, "holds")
-	for {
-		f.WriteString("still here\n") // on a dead disk it fails, and goes on
-		time.Sleep(10 * time.Millisecond)
-	}
+// SIGKILL only: it becomes a program that knows nothing of its parent.
+var squatter = machine.Daemon("soft-test-squatter", func(_ context.Context, args []string, _ io.Reader, _ io.Writer) error {
+	script := `trap "" TERM INT HUP; cd "$0" && exec 9>held && echo holds && exec sleep infinity`
+	return unix.Exec("/bin/sh", []string{"sh", "-c", script, args[0]}, os.Environ())
 })
 
 func startSquatter(ledger *machine.Ledger, dir string) (*machine.Child, *bufio.Reader, error) {
@@ -264,6 +252,9 @@ func TestHeldMountOfACreatedDisk(t *testing.T) {
 	defer holder.Kill()
 	if err := d.Close(t.Context()); err != nil {
 		t.Error(err)
+	}
+	if on, err := machine.MountedAt(dir); err != nil || len(on) > 0 {
+		t.Errorf("mounted: %v, %v", on, err)
 	}
 	l.cleanBeside(t, holder)
 	if err := holder.Kill(); err != nil {
