@@ -111,18 +111,16 @@ func (c memcg) hits() (hits, killed int) {
 }
 
 // crowded opens a disk from within the cgroup args[0], whose daemon has args[3]
-// processors (empty: what there are), and where it cannot see any cgroup if
-// args[4] says so. It tells its device and the pid of the daemon, and closes the
+// processors (empty: what there are), and from where it sees the cgroups in
+// args[4]: all, own or none. It tells its device and the pid of the daemon, and closes the
 // disk when it is to end.
 var crowded = machine.Daemon("soft-test-crowded", func(ctx context.Context, args []string, _ io.Reader, stdout io.Writer) error {
 	if err := (memcg{args[0]}).enter(); err != nil {
 		return err
 	}
 	os.Setenv("GOMAXPROCS", args[3])
-	if args[4] == "blind" {
-		if err := hideCgroups(); err != nil {
-			return err
-		}
+	if err := hideCgroups(args[0], args[1], args[4]); err != nil {
+		return err
 	}
 	ledger, err := machine.OpenLedger(args[1])
 	if err != nil {
@@ -139,8 +137,12 @@ var crowded = machine.Daemon("soft-test-crowded", func(ctx context.Context, args
 })
 
 // hideCgroups leaves this thread, and what it starts, without a mount of the
-// memory cgroups.
-func hideCgroups() error {
+// memory cgroups, or as in a container with one of its own cgroup alone, which
+// is then below dir.
+func hideCgroups(own, dir, sight string) error {
+	if sight == "all" {
+		return nil
+	}
 	runtime.LockOSThread()
 	if err := unix.Unshare(unix.CLONE_NEWNS | unix.CLONE_FS); err != nil {
 		return fmt.Errorf("unshare: %w", err)
@@ -149,12 +151,23 @@ func hideCgroups() error {
 		return fmt.Errorf("make mounts private: %w", err)
 	}
 	mounts, err := machine.Mounts()
-	for _, m := range slices.Backward(mounts) {
-		if m.Type == "cgroup" || m.Type == "cgroup2" {
-			err = errors.Join(err, unix.Unmount(m.Dir, unix.MNT_DETACH))
+	if err != nil {
+		return err
+	}
+	if sight == "own" {
+		to := filepath.Join(dir, "cgroup")
+		if err := errors.Join(os.Mkdir(to, 0o700), unix.Mount(own, to, "", unix.MS_BIND, "")); err != nil {
+			return fmt.Errorf("mount %s: %w", own, err)
 		}
 	}
-	return err
+	for _, m := range slices.Backward(mounts) {
+		if m.Type == "cgroup" || m.Type == "cgroup2" {
+			if err := unix.Unmount(m.Dir, unix.MNT_DETACH); err != nil {
+				return fmt.Errorf("unmount %s: %w", m.Dir, err)
+			}
+		}
+	}
+	return nil
 }
 
 // filler writes args[2] MiB through the page cache to the file args[1] from
@@ -200,18 +213,36 @@ func newCrowd(t *testing.T, processors, sight string) *crowd {
 	if err := machine.SupportsFilesystem("ext4"); err != nil {
 		t.Skip(err)
 	}
-	c := &crowd{lab: newLab(t)}
-	c.cgroup = newMemcg(t)
-	var err error
-	if c.own, err = crowded.Start(context.WithoutCancel(t.Context()), c.ledger, c.cgroup.dir, c.dir, c.name("crowd"), processors, sight); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { c.own.Stop(context.Background()) })
+	c := startCrowd(t, processors, sight)
 	if _, err := fmt.Fscan(c.own.Stdout, &c.device, &c.daemon); err != nil {
 		t.Fatal(err, c.own.Kill())
 	}
 	c.point = c.mkfs(t, c.device, "ext4")
 	return c
+}
+
+func startCrowd(t *testing.T, processors, sight string) *crowd {
+	t.Helper()
+	c := &crowd{lab: newLab(t)}
+	c.cgroup = newMemcg(t)
+	var err error
+	c.own, err = crowded.Start(context.WithoutCancel(t.Context()), c.ledger, c.cgroup.dir, c.dir, c.name("crowd"), processors, sight)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.own.Stop(context.Background()) })
+	return c
+}
+
+// TestLimitThatCannotBeLeft: what does not fit into the cgroup of a container
+// is refused, and not left to the OOM killer.
+func TestLimitThatCannotBeLeft(t *testing.T) {
+	c := startCrowd(t, "", "own")
+	said, _ := io.ReadAll(c.own.Stdout)
+	<-c.own.Done()
+	if err := c.own.Err(); err == nil || !strings.Contains(err.Error(), "its content lives in memory") {
+		t.Errorf("a disk of 512 MiB was made where there are 64: %q, %v", said, err)
+	}
 }
 
 // fill lets a writer in the cgroup write much more than fits into it, and gives
@@ -293,7 +324,7 @@ func abort(t *testing.T, device string) {
 // TestOneCgroup: a disk and whoever writes to it are started in one memory
 // cgroup that is much smaller than what is written.
 func TestOneCgroup(t *testing.T) {
-	c := newCrowd(t, "", "")
+	c := newCrowd(t, "", "all")
 	if last, err := c.fill(t); last != "done" || err != nil {
 		t.Errorf("the writer was not done but %q, %v", last, err)
 	}
@@ -315,7 +346,7 @@ func TestStuckDaemon(t *testing.T) {
 	for name, processors := range map[string]string{"silent": "1", "with signs of life": "16"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel() // it is patience that takes long
-			c := newCrowd(t, processors, "")
+			c := newCrowd(t, processors, "all")
 			procs := filepath.Join(c.cgroup.dir, "cgroup.procs")
 			if err := os.WriteFile(procs, []byte(strconv.Itoa(c.daemon)), 0); err != nil {
 				t.Skipf("needs the right to move processes between cgroups: %v", err)
@@ -329,7 +360,7 @@ func TestStuckDaemon(t *testing.T) {
 // see it, as in a container: the keeper hangs too.
 func TestStuckKeeper(t *testing.T) {
 	t.Parallel()
-	newCrowd(t, "", "blind").mustBeAborted(t)
+	newCrowd(t, "", "none").mustBeAborted(t)
 }
 
 func (c *crowd) mustBeAborted(t *testing.T) {
