@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -37,7 +38,8 @@ type Cleaned struct {
 }
 
 // Clean undoes what processes that are no longer alive have left in the
-// ledgers under dir, newest first, and removes the ledgers that it emptied.
+// ledgers under dir, newest first, whoever made it: one process may have
+// mounted the device of another. It removes the ledgers that it emptied.
 // Ledgers whose owner lives are not touched. undoes says how each kind is
 // undone; a kind that it lacks is reported as an error. tell is called for each
 // thing. The error joins whatever could not be done.
@@ -47,46 +49,81 @@ func Clean(ctx context.Context, dir string, undoes map[string]Undo, tell func(Cl
 		return err
 	}
 	var errs []error
+	var all []leftover
+	var emptied []*deadLedger
 	for _, path := range paths {
-		if err := cleanOne(ctx, path, undoes, tell); err != nil {
+		d, left, err := openDead(path)
+		if err != nil {
 			errs = append(errs, fmt.Errorf("clean %s: %w", path, err))
+		}
+		if d != nil {
+			defer d.file.Close() // and so the lock
+			all, emptied = append(all, left...), append(emptied, d)
+		}
+	}
+	slices.SortStableFunc(all, func(a, b leftover) int { return b.made.Compare(a.made) })
+	for _, l := range all {
+		err := undo(ctx, l.Entry, undoes)
+		tell(Cleaned{Ledger: l.in.path, Entry: l.Entry, Err: err})
+		if err != nil {
+			l.in.kept = true
+			errs = append(errs, fmt.Errorf("clean %s: %s %s: %w", l.in.path, l.Kind, l.Name, err))
+		}
+	}
+	for _, d := range emptied {
+		if !d.kept {
+			errs = append(errs, os.Remove(d.path))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-func cleanOne(ctx context.Context, path string, undoes map[string]Undo, tell func(Cleaned)) error {
+// deadLedger is a ledger whose owner has gone, locked.
+type deadLedger struct {
+	path string
+	file *os.File
+	kept bool // something in it could not be undone
+}
+
+// leftover is an entry of a dead ledger.
+type leftover struct {
+	Entry
+	in   *deadLedger
+	made time.Time
+}
+
+// openDead locks a ledger and gives what is left in it, newest first. Nil: its
+// owner lives, or it is gone.
+func openDead(path string) (*deadLedger, []leftover, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_APPEND, 0)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil
+		return nil, nil, nil
 	}
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	defer f.Close()
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		f.Close()
 		if errors.Is(err, unix.EWOULDBLOCK) {
-			return nil // its owner lives
+			return nil, nil, nil
 		}
-		return fmt.Errorf("lock: %w", err)
+		return nil, nil, fmt.Errorf("lock: %w", err)
 	}
-	left, err := readLedger(io.NewSectionReader(f, 0, 1<<62))
+	entries, err := readLedger(io.NewSectionReader(f, 0, 1<<62))
 	if err != nil {
-		return err
+		return nil, nil, errors.Join(err, f.Close())
 	}
-	slices.Reverse(left) // what was made last rests on what was made before
-	var errs []error
-	for _, e := range left {
-		err := undo(ctx, e, undoes)
-		tell(Cleaned{Ledger: path, Entry: e, Err: err})
-		if err != nil {
-			errs = append(errs, fmt.Errorf("%s %s: %w", e.Kind, e.Name, err))
+	d := &deadLedger{path: path, file: f}
+	var left []leftover
+	var made time.Time
+	for _, e := range entries {
+		if e.At.After(made) { // a clock that was set back must not change the order in a ledger
+			made = e.At
 		}
+		left = append(left, leftover{Entry: e, in: d, made: made})
 	}
-	if len(errs) > 0 {
-		return errors.Join(errs...)
-	}
-	return os.Remove(path)
+	slices.Reverse(left)
+	return d, left, nil
 }
 
 func undo(ctx context.Context, e Entry, undoes map[string]Undo) error {

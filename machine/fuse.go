@@ -1,13 +1,11 @@
 package machine
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
 	"strconv"
 	"strings"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -130,96 +128,4 @@ func (c *FuseConnection) Waiting() (int, error) {
 		return 0, fmt.Errorf("machine: requests that wait on FUSE connection %d: %w", c.number, err)
 	}
 	return waiting, nil
-}
-
-// Beat is a server's sign of life. To give one it must take the locks that its
-// requests take.
-type Beat struct {
-	Answered int64 `json:"answered"` // requests so far
-	Held     int64 `json:"held"`     // requests that it keeps waiting on purpose now
-}
-
-// StuckError says that a connection was aborted because its server was stuck.
-type StuckError struct {
-	Connection uint32
-	Waiting    int  // requests that waited
-	Silent     bool // no sign of life; else there was, and yet no answer
-}
-
-func (e *StuckError) Error() string {
-	why := "no request was answered, though the server shows that it lives"
-	if e.Silent {
-		why = "its server gave no sign of life"
-	}
-	return fmt.Sprintf("machine: FUSE connection %d was aborted with %d requests waiting: %s", e.Connection, e.Waiting, why)
-}
-
-// watchLooks is how often a watch looks within its patience. The patience is
-// counted in looks, so that a watcher that was stopped itself blames nobody.
-const watchLooks = 16
-
-// Watch aborts the connection, and returns a StuckError, when requests have
-// waited for all of patience, at least 16 ms, and in it
-//
-//   - no beat came: the server is stopped, or waits for a lock, for memory or
-//     for its own disk; or
-//   - beats came, none spoke of requests held on purpose, and none of more
-//     requests answered: those who serve are stuck and who beats is not. While
-//     requests are held, others may queue behind them in the kernel, so then
-//     beats alone count.
-//
-// A silent server on which nobody waits harms nobody and is left alone. Watch
-// belongs into a process that uses nothing of the server's: not its memory
-// cgroup (ResistPressure), not its disk. It returns nil when ctx ends. A
-// closed channel of beats is a silent one.
-func (c *FuseConnection) Watch(ctx context.Context, patience time.Duration, beats <-chan Beat) error {
-	look := time.NewTicker(max(patience/watchLooks, time.Millisecond))
-	defer look.Stop()
-	var s stall
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case b, more := <-beats:
-			if !more {
-				beats = nil
-				continue
-			}
-			s.beat(b)
-		case <-look.C:
-			waiting, err := c.Waiting()
-			if err != nil {
-				return err
-			}
-			if stuck, silent := s.look(waiting); stuck {
-				return errors.Join(&StuckError{Connection: c.number, Waiting: waiting, Silent: silent}, c.Abort())
-			}
-		}
-	}
-}
-
-// stall decides whether a server is stuck.
-type stall struct {
-	last           Beat
-	silent, barren int // looks in a row with requests waiting and no beat, and with no answer
-}
-
-func (s *stall) beat(b Beat) {
-	s.silent = 0
-	if b.Answered != s.last.Answered || b.Held > 0 {
-		s.barren = 0
-	}
-	s.last = b
-}
-
-func (s *stall) look(waiting int) (stuck, silent bool) {
-	if waiting == 0 {
-		s.silent, s.barren = 0, 0
-		return false, false
-	}
-	s.silent++
-	if s.last.Held == 0 {
-		s.barren++
-	}
-	return s.silent > watchLooks || s.barren > watchLooks, s.silent > watchLooks
 }

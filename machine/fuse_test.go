@@ -120,50 +120,6 @@ func TestAbortEndsAHungConnection(t *testing.T) {
 	wantError(t, err, unix.ENOENT, "1073741824")
 }
 
-func TestWatchAbortsASilentServer(t *testing.T) {
-	needFuse(t)
-	l := newLab(t)
-	conn, out, _ := hung(t, l, openControl(t))
-	err := conn.Watch(boundedContext(t), 50*time.Millisecond, nil)
-	stuck := (*StuckError)(nil)
-	if !errors.As(err, &stuck) || !stuck.Silent || stuck.Waiting == 0 {
-		t.Errorf("got %v", err)
-	}
-	if line, err := out.ReadString('\n'); line != "true\n" || err != nil {
-		t.Errorf("the request failed as it should: %q, %v", line, err)
-	}
-}
-
-func TestWatchLeavesAServerThatHoldsRequests(t *testing.T) {
-	needFuse(t)
-	l := newLab(t)
-	conn, out, _ := hung(t, l, openControl(t))
-	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
-	defer cancel()
-	beats := make(chan Beat)
-	go func() {
-		defer close(beats)
-		for {
-			select {
-			case beats <- Beat{Held: 1}:
-			case <-ctx.Done():
-				return
-			}
-		}
-	}()
-	if err := conn.Watch(ctx, 50*time.Millisecond, beats); err != nil {
-		t.Error(err)
-	}
-	if n, err := conn.Waiting(); n == 0 || err != nil {
-		t.Errorf("%d wait, %v", n, err)
-	}
-	err := conn.Watch(boundedContext(t), 50*time.Millisecond, beats) // it is closed now
-	wantError(t, err, nil, "no sign of life")
-	if line, err := out.ReadString('\n'); line != "true\n" || err != nil {
-		t.Errorf("the request failed as it should: %q, %v", line, err)
-	}
-}
-
 // The second lookup in the directory waits in the kernel so that not even
 // SIGKILL ends it: Mount comes back all the same, and the child ends later.
 func TestMountThatHangsIsGivenUp(t *testing.T) {
@@ -174,59 +130,4 @@ func TestMountThatHangsIsGivenUp(t *testing.T) {
 	defer cancel()
 	_, err := Mount(ctx, l.ledger, "none", root+"/dir", "tmpfs", "")
 	wantError(t, err, context.DeadlineExceeded, "does not answer")
-}
-
-// Each script is a run of b (beat), a (beat with one more answered), h (beat
-// with a request held) and w or i (a look, with a request waiting or idle).
-func TestStall(t *testing.T) {
-	times := func(n int, s string) string {
-		var all string
-		for range n {
-			all += s
-		}
-		return all
-	}
-	for _, c := range []struct {
-		script        string
-		stuck, silent bool
-	}{
-		{times(100, "i"), false, false},
-		{times(16, "w"), false, false},
-		{times(17, "w"), true, true},
-		{times(16, "w") + "i" + times(16, "w"), false, false},
-		{times(100, "aw"), false, false},
-		{times(100, "aaaw"), false, false},
-		{times(16, "bw"), false, false},
-		{times(17, "bw"), true, false},
-		{times(100, "hw"), false, false},
-		{"h" + times(16, "w"), false, false},
-		{"h" + times(17, "w"), true, true},
-		{times(100, "hw") + times(16, "bw"), false, false},
-		{times(100, "hw") + times(17, "bw"), true, false},
-		{times(10, "w") + "a" + times(16, "w"), false, false},
-	} {
-		var s stall
-		var b Beat
-		var stuck, silent bool
-		for _, step := range c.script {
-			switch step {
-			case 'b':
-				b.Held = 0
-				s.beat(b)
-			case 'a':
-				b.Answered++
-				s.beat(b)
-			case 'h':
-				b.Held = 1
-				s.beat(b)
-			case 'w':
-				stuck, silent = s.look(1)
-			case 'i':
-				stuck, silent = s.look(0)
-			}
-		}
-		if stuck != c.stuck || silent != c.silent {
-			t.Errorf("%s: stuck %v, silent %v", c.script, stuck, silent)
-		}
-	}
 }

@@ -3,6 +3,8 @@ package machine
 import (
 	"bufio"
 	"context"
+	"encoding/binary"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -105,14 +107,38 @@ func findHolders(path string, tell func(Holder)) error {
 // onDevice follows a link: its target may be in a mount that has no path any
 // more. The file system is not asked to look at its device.
 func onDevice(number uint64) holds {
+	btrfs, isBtrfs := btrfsOn(number)
 	return func(link, _ string) bool {
 		var st unix.Statx_t
 		if unix.Statx(unix.AT_FDCWD, link, unix.AT_NO_AUTOMOUNT|unix.AT_STATX_DONT_SYNC, unix.STATX_TYPE, &st) != nil {
 			return false
 		}
-		return unix.Mkdev(st.Dev_major, st.Dev_minor) == number ||
-			st.Mode&unix.S_IFMT == unix.S_IFBLK && unix.Mkdev(st.Rdev_major, st.Rdev_minor) == number
+		if unix.Mkdev(st.Dev_major, st.Dev_minor) == number ||
+			st.Mode&unix.S_IFMT == unix.S_IFBLK && unix.Mkdev(st.Rdev_major, st.Rdev_minor) == number {
+			return true
+		}
+		var fs unix.Statfs_t
+		return isBtrfs && unix.Statfs(link, &fs) == nil && fs.Type == unix.BTRFS_SUPER_MAGIC && uint32(fs.Fsid.Val[0]) == btrfs
 	}
+}
+
+// btrfsOn gives the first half of what statfs(2) says as the number of the
+// btrfs on a device, of which its files know nothing: their device number is
+// of a subvolume. It is made of the UUID (btrfs_statfs in the kernel's
+// fs/btrfs/super.c); the other half has the subvolume in it.
+func btrfsOn(device uint64) (half uint32, ok bool) {
+	all, _ := filepath.Glob("/sys/fs/btrfs/*/devices/*/dev")
+	for _, f := range all {
+		b, err := os.ReadFile(f)
+		if err != nil || strings.TrimSpace(string(b)) != fmt.Sprintf("%d:%d", unix.Major(device), unix.Minor(device)) {
+			continue
+		}
+		uuid, err := hex.DecodeString(strings.ReplaceAll(strings.Split(f, "/")[4], "-", ""))
+		if err == nil && len(uuid) == 16 {
+			return binary.BigEndian.Uint32(uuid) ^ binary.BigEndian.Uint32(uuid[8:]), true
+		}
+	}
+	return 0, false
 }
 
 func findInKernel(path string, within func(string) bool, tell func(Holder)) error {

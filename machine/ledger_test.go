@@ -119,6 +119,44 @@ func TestCleanKeepsWhatItCannotUndo(t *testing.T) {
 	}
 }
 
+// TestCleanGoesBackInTime: what was made last rests on what was made before,
+// also where another process made that.
+func TestCleanGoesBackInTime(t *testing.T) {
+	dir := t.TempDir()
+	ledgers := make([]*Ledger, 3)
+	for i := range ledgers {
+		var err error
+		if ledgers[i], err = OpenLedger(dir); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := ""
+	for i, l := range []int{2, 0, 1, 0, 2, 1} {
+		name := fmt.Sprint(i)
+		if _, err := ledgers[l].Intend("thing", name); err != nil {
+			t.Fatal(err)
+		}
+		want = name + want
+	}
+	for _, l := range ledgers {
+		l.Close()
+	}
+	got := ""
+	undoes := map[string]Undo{"thing": func(_ context.Context, name string) error {
+		got += name
+		if name == "4" {
+			return errors.New("not this one")
+		}
+		return nil
+	}}
+	if err := Clean(t.Context(), dir, undoes, func(Cleaned) {}); err == nil || got != want {
+		t.Errorf("undone: %s, want %s; %v", got, want, err)
+	}
+	if left, _ := filepath.Glob(filepath.Join(dir, "ledgers", "*")); len(left) != 1 {
+		t.Errorf("left: %v, want the one with what could not be undone", left)
+	}
+}
+
 func TestWriteFileReplacesWhole(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "f")
 	for _, text := range []string{"one", "two, longer", ""} {

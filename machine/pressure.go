@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -104,22 +103,12 @@ func LeaveCgroup() (to string, err error) {
 	if err != nil {
 		return "", err
 	}
-	limited, limit := "", ""
-	var above []string // where it could go, the nearest first
-	for dir := filepath.Join(tree.dir, own); ; dir = filepath.Dir(dir) {
-		if l := tree.limit(dir); l != "" {
-			limited, limit, above = dir, l, nil
-		} else if limited != "" {
-			above = append(above, dir)
-		}
-		if dir == tree.dir || len(dir) <= len(tree.dir) {
-			break
-		}
-	}
+	limited, above := tree.exits(own)
 	if limited == "" {
 		return "", nil
 	}
-	errs := []error{fmt.Errorf("%s limits memory to %s, and this process shares that with whoever else is in it", limited, limit)}
+	limit, file := tree.limit(limited)
+	errs := []error{fmt.Errorf("%s limits memory to %d bytes (%s), and this process shares that with whoever else is in it", limited, limit, file)}
 	for _, dir := range above {
 		if err = os.WriteFile(filepath.Join(dir, "cgroup.procs"), []byte(strconv.Itoa(os.Getpid())), 0); err == nil {
 			return dir, nil
@@ -127,68 +116,4 @@ func LeaveCgroup() (to string, err error) {
 		errs = append(errs, err)
 	}
 	return "", errors.Join(errs...)
-}
-
-// cgroupTree is a mounted cgroup hierarchy with the memory controller.
-type cgroupTree struct {
-	dir    string
-	limits []string // files of a cgroup that hold a limit
-}
-
-// limit is the memory limit of a cgroup in bytes, for people; empty: none.
-func (t cgroupTree) limit(dir string) string {
-	for _, name := range t.limits {
-		b, err := os.ReadFile(filepath.Join(dir, name))
-		s := strings.TrimSpace(string(b))
-		if err != nil || s == "max" {
-			continue // the root of v2 has no such file
-		}
-		// v1 says the largest number of whole pages instead of "max".
-		if n, err := strconv.ParseInt(s, 10, 64); err != nil || n < 1<<62 {
-			return s + " bytes (" + name + ")"
-		}
-	}
-	return ""
-}
-
-// memoryCgroup finds the hierarchy of the memory controller, v1 where it has
-// one (cgroups(7)), and this process's place in it.
-func memoryCgroup() (cgroupTree, string, error) {
-	b, err := os.ReadFile("/proc/self/cgroup")
-	if err != nil {
-		return cgroupTree{}, "", err
-	}
-	var v1, v2 string
-	for line := range strings.Lines(string(b)) {
-		f := strings.SplitN(strings.TrimSuffix(line, "\n"), ":", 3)
-		switch {
-		case len(f) < 3:
-		case slices.Contains(strings.Split(f[1], ","), "memory"):
-			v1 = f[2]
-		case f[0] == "0" && f[1] == "":
-			v2 = f[2]
-		}
-	}
-	mounts, err := Mounts()
-	if err != nil {
-		return cgroupTree{}, "", err
-	}
-	for _, m := range mounts {
-		if v1 != "" && m.Type == "cgroup" && slices.Contains(strings.Split(m.Super, ","), "memory") {
-			return placeIn(m, v1, "memory.limit_in_bytes")
-		}
-		if v1 == "" && v2 != "" && m.Type == "cgroup2" {
-			return placeIn(m, v2, "memory.max", "memory.high")
-		}
-	}
-	return cgroupTree{}, "", errors.New("the memory cgroups are not mounted, so a limit cannot be seen or left")
-}
-
-// placeIn finds the cgroup in a mount that may show only part of the tree.
-func placeIn(m MountInfo, cgroup string, limits ...string) (cgroupTree, string, error) {
-	own, err := filepath.Rel(m.Root, cgroup)
-	if err != nil || own == ".." || strings.HasPrefix(own, "../") {
-		return cgroupTree{}, "", fmt.Errorf("the memory cgroup %s is not below %s, which is mounted on %s", cgroup, m.Root, m.Dir)
-	}
-	return cgroupTree{dir: m.Dir, limits: limits}, own, nil
 }

@@ -134,7 +134,7 @@ func (s *server) accept(ctx context.Context, l net.Listener) {
 			if ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
 				return
 			}
-			time.Sleep(beat / 10) // out of descriptors, perhaps; others may go
+			time.Sleep(beatEvery / 10) // out of descriptors, perhaps; others may go
 			<-clients
 			continue
 		}

@@ -2,6 +2,7 @@ package soft
 
 import (
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
@@ -30,6 +31,9 @@ type file struct {
 	inserted chan struct{} // closed by insert and remove
 	once     sync.Once
 	medium   blocks // valid once inserted is closed; nil: removed
+
+	answered atomic.Int64 // requests that were for the medium
+	holds    atomic.Bool  // the medium may let requests wait for long, because it was told to
 }
 
 const (
@@ -53,12 +57,24 @@ func (f *file) insert(m blocks) {
 // remove lets all requests fail that wait for a medium. It does nothing after insert.
 func (f *file) remove() { f.insert(nil) }
 
+// beat is the sign of life of the connection that serves f, for its watch.
+func (f *file) beat(watch int) beat {
+	b := beat{Watch: watch, Answered: f.answered.Load(), Held: true}
+	select {
+	case <-f.inserted:
+		b.Held = f.holds.Load()
+	default:
+	}
+	return b
+}
+
 // with does a request on the medium.
 func (f *file) with(node uint64, off, n uint64, do func(blocks) syscall.Errno) fuse.Status {
 	if node != fileNode || off > uint64(f.size) || n > uint64(f.size)-off {
 		return fuse.EINVAL
 	}
 	<-f.inserted
+	defer f.answered.Add(1)
 	if f.medium == nil {
 		return fuse.EIO
 	}

@@ -182,3 +182,20 @@ func TestUnmountOfADeadMount(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// mkfs makes a file system and mounts it.
+func (l *lab) mkfs(t *testing.T, device, fs string) *machine.MountPoint {
+	t.Helper()
+	if err := machine.Mkfs(t.Context(), device, fs); err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(l.dir, "mnt")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	point, err := machine.Mount(t.Context(), l.ledger, device, dir, fs, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return point
+}

@@ -17,7 +17,7 @@ import (
 var keeperProgram = machine.Daemon("softdisk-keeper", keep)
 
 const (
-	beat       = time.Second
+	beatEvery  = time.Second
 	orderBound = 10 * time.Second // of one order to the keeper
 )
 
@@ -28,6 +28,8 @@ type keeping struct {
 	mu      sync.Mutex
 	n       int
 	waiting map[int]chan error
+	watches int
+	watched map[int]*file // until the connection has ended
 }
 
 // startKeeper starts the keeper and shows it every second that the daemon is
@@ -38,7 +40,7 @@ func startKeeper(ctx context.Context, ledger *machine.Ledger, alive func()) (*ke
 	if err != nil {
 		return nil, fmt.Errorf("soft: start the keeper: %w", err)
 	}
-	k := &keeping{child: child, waiting: map[int]chan error{}}
+	k := &keeping{child: child, waiting: map[int]chan error{}, watched: map[int]*file{}}
 	ready := k.expect(0)
 	go k.listen()
 	if err := k.await(ready); err != nil {
@@ -69,16 +71,26 @@ func (k *keeping) listen() {
 }
 
 func (k *keeping) beat(alive func()) {
-	for tick := time.NewTicker(beat); ; {
+	for tick := time.NewTicker(beatEvery); ; {
 		select {
 		case <-k.child.Done():
 			tick.Stop()
 			return
 		case <-tick.C:
 			alive()
-			_ = k.send(order{}) // a keeper that has ended is seen by Done
+			_ = k.send(order{Beats: k.beats()}) // a keeper that has ended is seen by Done
 		}
 	}
+}
+
+func (k *keeping) beats() []beat {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	var all []beat
+	for n, f := range k.watched {
+		all = append(all, f.beat(n))
+	}
+	return all
 }
 
 func (k *keeping) expect(n int) chan error {
@@ -125,14 +137,25 @@ func (k *keeping) order(o order) error {
 	return k.await(c)
 }
 
-// watch makes the keeper watch a connection, until it has ended.
-func (k *keeping) watch(c *connection) error {
-	if err := k.order(order{Do: "watch", Connection: c.id}); err != nil {
+// watch makes the keeper watch the connection that serves f, until it has
+// ended. It has a number of ours, as the kernel uses its own again.
+func (k *keeping) watch(c *connection, f *file) error {
+	k.mu.Lock()
+	k.watches++
+	n := k.watches
+	k.mu.Unlock()
+	if err := k.order(order{Do: "watch", Watch: n, Connection: c.id}); err != nil {
 		return err
 	}
+	k.mu.Lock()
+	k.watched[n] = f
+	k.mu.Unlock()
 	go func() {
 		<-c.served
-		_ = k.send(order{Do: "forget", Connection: c.id}) // a keeper that has ended has forgotten everything
+		k.mu.Lock()
+		delete(k.watched, n)
+		k.mu.Unlock()
+		_ = k.send(order{Do: "forget", Watch: n}) // a keeper that has ended has forgotten everything
 	}()
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"syscall"
@@ -99,7 +100,7 @@ func TestSIGKILLOfTheDaemonUnderLoad(t *testing.T) {
 	if err := d.Close(t.Context()); err == nil {
 		t.Error("that the daemon had been killed is not told")
 	}
-	eventually(t, "the loop device to clear itself", func() bool { return len(loops(t)) == 0 })
+	eventually(t, "the loop device to clear itself", func() bool { return len(l.loops(t)) == 0 })
 	l.clean(t)
 }
 
@@ -195,14 +196,12 @@ func TestCloseWhileItHangs(t *testing.T) {
 	failed()
 }
 
-// TestLifeCycles counts what a process can leak: descriptors and loop devices.
+// TestLifeCycles counts what a process can leak: descriptors, loop devices
+// (newLab), goroutines and memory.
 func TestLifeCycles(t *testing.T) {
 	l := newLab(t)
-	n := 20
-	if os.Getenv("ASSAY_FULL") != "" {
-		n = 200
-	}
-	var before int
+	n := counts(20, 200)
+	var before footprint
 	for i := range n {
 		d, err := l.driver.Open(t.Context(), flakey.Options{Name: l.name("d"), Size: 16 * mib, Ledger: l.ledger})
 		if err != nil {
@@ -215,19 +214,47 @@ func TestLifeCycles(t *testing.T) {
 			t.Fatal(i, err)
 		}
 		if i == 1 {
-			before = descriptors(t)
+			before = footprintOf(t)
 		}
 	}
-	eventually(t, fmt.Sprintf("no more than %d descriptors after %d life cycles, as after two", before, n), func() bool {
-		runtime.GC() // closes the pipes of children that have ended
-		return descriptors(t) <= before
+	var after footprint
+	defer func() { t.Logf("after 2 life cycles: %+v; after %d: %+v", before, n, after) }()
+	eventually(t, fmt.Sprintf("no more after %d life cycles than after two", n), func() bool {
+		after = footprintOf(t)
+		return after.descriptors <= before.descriptors && after.goroutines <= before.goroutines &&
+			after.heap <= before.heap+heapNoise && after.resident <= before.resident+residentNoise
 	})
 }
 
-func descriptors(t *testing.T) int {
-	all, err := os.ReadDir("/proc/self/fd")
+// footprint is what a process takes of the machine; heap and resident in bytes.
+type footprint struct {
+	descriptors, goroutines int
+	heap, resident          int64
+}
+
+// A leak of 3 KiB a cycle is more than heapNoise in the full count. What is
+// resident also depends on which pages the runtime keeps for reuse.
+const (
+	heapNoise     = mib / 2
+	residentNoise = 8 * mib
+)
+
+func footprintOf(t *testing.T) footprint {
+	t.Helper()
+	fds, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return len(all)
+	debug.FreeOSMemory() // also closes the pipes of children that have ended
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	statm, err := os.ReadFile("/proc/self/statm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var size, pages int64
+	if _, err := fmt.Sscan(string(statm), &size, &pages); err != nil {
+		t.Fatal(err)
+	}
+	return footprint{len(fds), runtime.NumGoroutine(), int64(m.HeapAlloc), pages * int64(os.Getpagesize())}
 }

@@ -41,7 +41,7 @@ func plugIn(ctx context.Context, k *keeping, ledger *machine.Ledger, c config) (
 	defer p.connection.file.Close()
 	// Attaching asks the file system a few things, which must not be waited for
 	// in vain: the watch comes first.
-	if err := k.watch(p.connection); err != nil {
+	if err := k.watch(p.connection, p.file); err != nil {
 		return nil, fmt.Errorf("soft: %w", err)
 	}
 	if p.loop, err = machine.Attach(ctx, ledger, p.connection.file, machine.LoopOptions{BlockSize: c.BlockSize, Name: c.Name}); err != nil {

@@ -138,13 +138,23 @@ func (s *server) set(ctx context.Context, faults []flakey.Fault, beside bool) er
 		all = append(slices.Clone(s.faults), faults...)
 		s.mu.Unlock()
 	}
-	if err := s.current().medium.Set(all...); err != nil {
+	now := s.current()
+	before := now.file.holds.Swap(true) // while old and new ones may be met
+	if err := now.medium.Set(all...); err != nil {
+		now.file.holds.Store(before)
 		return refusal{err}
 	}
+	now.file.holds.Store(slices.ContainsFunc(all, holds))
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.faults = all
 	return nil
+}
+
+// holds says whether a fault keeps requests waiting for so long that a daemon
+// that answers none is not stuck.
+func holds(f flakey.Fault) bool {
+	return f.Kind == flakey.Hang || f.Kind == flakey.Delay && f.Delay > beatEvery
 }
 
 func (s *server) status() *Status {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -32,6 +31,7 @@ func needDisk(t testing.TB) {
 // lab is a ledger and a driver under a directory of the test's own. At the end
 // nothing may be left of it.
 type lab struct {
+	tag    string // of the names of its disks
 	dir    string
 	ledger *machine.Ledger
 	driver Driver
@@ -45,23 +45,20 @@ func newLab(t testing.TB) *lab {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &lab{dir: dir, ledger: ledger, driver: Driver{Dir: filepath.Join(dir, "disks")}}
-	before := loops(t)
+	l := &lab{tag: "test-" + machine.Token()[:8] + "-", dir: dir, ledger: ledger, driver: Driver{Dir: filepath.Join(dir, "disks")}}
 	t.Cleanup(func() {
 		if err := ledger.Close(); err != nil {
 			t.Error(err)
 		}
 		l.clean(t)
-		l.nothingLeft(t, before)
+		l.nothingLeft(t)
 	})
 	return l
 }
 
 // name is a disk's, by which its loop devices are told from those of others
 // who test on this machine at the same time.
-func (l *lab) name(s string) string { return testName(s)[1:] }
-
-func testName(s string) string { return fmt.Sprintf("/test-%d-%s", os.Getpid(), s) }
+func (l *lab) name(s string) string { return l.tag + s }
 
 func allUndoes() map[string]machine.Undo {
 	all := machine.Undoes()
@@ -80,22 +77,22 @@ func (l *lab) clean(t testing.TB) {
 	}
 }
 
-func (l *lab) nothingLeft(t testing.TB, before []string) {
+func (l *lab) nothingLeft(t testing.TB) {
 	t.Helper()
 	for _, pattern := range []string{"ledgers/*", "disks/*", "disks/.*"} {
 		if left, _ := filepath.Glob(filepath.Join(l.dir, pattern)); len(left) > 0 {
 			t.Errorf("left: %v", left)
 		}
 	}
-	eventually(t, "the loop devices to be as before", func() bool { return len(loops(t)) <= len(before) })
+	eventually(t, "the loop devices to clear themselves", func() bool { return len(l.loops(t)) == 0 })
 	if all, err := os.ReadFile("/proc/self/mountinfo"); err != nil || strings.Contains(string(all), l.dir) {
 		t.Errorf("a mount is left under %s (%v)", l.dir, err)
 	}
 	eventually(t, "the daemons to end", func() bool { return len(children(l.dir)) == 0 })
 }
 
-// loops are the loop devices of assay's that are bound.
-func loops(t testing.TB) []string {
+// loops are the loop devices of the lab's disks that are bound.
+func (l *lab) loops(t testing.TB) []string {
 	t.Helper()
 	all, err := filepath.Glob("/sys/block/loop*/loop/backing_file")
 	if err != nil {
@@ -103,7 +100,7 @@ func loops(t testing.TB) []string {
 	}
 	var ours []string
 	for _, f := range all {
-		if b, _ := os.ReadFile(f); strings.HasPrefix(string(b), testName("")) {
+		if b, _ := os.ReadFile(f); strings.HasPrefix(string(b), "/"+l.tag) {
 			ours = append(ours, f)
 		}
 	}
@@ -122,11 +119,13 @@ func children(dir string) []string {
 	return left
 }
 
-// eventually waits for what happens by itself. 30 s is the promise of the
-// package: nothing hangs for longer.
+// hangBound is the promise of the package: nothing hangs for longer.
+const hangBound = 30 * time.Second
+
+// eventually waits for what happens by itself.
 func eventually(t testing.TB, what string, is func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !is(); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(hangBound); !is(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("waited in vain for %s", what)
 		}

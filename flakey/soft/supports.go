@@ -1,15 +1,12 @@
 package soft
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/seed-1b600011/assay/flakey"
+	"github.com/seed-1b600011/assay/machine"
 	"golang.org/x/sys/unix"
 )
 
@@ -52,24 +49,10 @@ func canOpen(path, why, instead string) error {
 	return unix.Close(fd)
 }
 
-// available is how much memory the machine can give without swapping, in
-// bytes: MemAvailable of proc_meminfo(5). The daemon leaves the caller's
-// cgroup where it may, so that a limit there does not count.
-func available() (int64, error) {
-	f, err := os.Open("/proc/meminfo")
-	if err != nil {
-		return 0, err
-	}
-	defer f.Close()
-	for lines := bufio.NewScanner(f); lines.Scan(); {
-		words := strings.Fields(lines.Text())
-		if len(words) == 3 && words[0] == "MemAvailable:" && words[2] == "kB" {
-			n, err := strconv.ParseInt(words[1], 10, 64)
-			return n * 1024, err
-		}
-	}
-	return 0, errors.New("/proc/meminfo has no MemAvailable")
-}
+// available is how much memory a disk can have, in bytes. The daemon leaves the
+// caller's cgroup where it may, so that a limit there does not count; elsewhere
+// it does.
+func available() (int64, error) { return machine.AvailableMemory(true) }
 
 // largeDisk is from which size on a disk gets memory before it is written to.
 // Smaller ones are made by the dozen, to hold little.

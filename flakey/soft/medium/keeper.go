@@ -1,14 +1,10 @@
 package medium
 
 import (
-	"bufio"
 	"cmp"
-	"fmt"
-	"os"
 	"slices"
-	"strconv"
-	"strings"
 
+	"github.com/seed-1b600011/assay/machine"
 	"golang.org/x/sys/unix"
 )
 
@@ -189,22 +185,5 @@ func discardMemory(b []byte) error {
 	return unix.Madvise(b, unix.MADV_DONTNEED_LOCKED)
 }
 
-// hostMemory is how many bytes the machine can give without swapping, as the
-// kernel estimates it: MemAvailable of proc_meminfo(5).
-func hostMemory() (int64, error) {
-	f, err := os.Open("/proc/meminfo")
-	if err != nil {
-		return 0, fmt.Errorf("how much memory is there: %w", err)
-	}
-	defer f.Close()
-	for s := bufio.NewScanner(f); s.Scan(); {
-		if v, ok := strings.CutPrefix(s.Text(), "MemAvailable:"); ok {
-			kib, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(v), " kB"), 10, 64)
-			if err != nil {
-				return 0, fmt.Errorf("how much memory is there: /proc/meminfo: %w", err)
-			}
-			return kib << 10, nil
-		}
-	}
-	return 0, fmt.Errorf("how much memory is there: /proc/meminfo has no MemAvailable")
-}
+// hostMemory is how many bytes can be had where this process is.
+func hostMemory() (int64, error) { return machine.AvailableMemory(false) }
