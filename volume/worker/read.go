@@ -121,7 +121,7 @@ func appendSpans(b []byte, spans []content.Span) []byte {
 func parseSpans(b []byte) ([]content.Span, error) {
 	d := reader{b: b}
 	n := d.uvarint()
-	if n > uint64(len(d.b)) {
+	if n > uint64(len(d.b)/spanMin) {
 		return nil, errFrame
 	}
 	spans := make([]content.Span, n)

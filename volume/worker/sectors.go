@@ -50,8 +50,7 @@ func (s *served) sectors(r request) Answer {
 		}
 		for _, e := range m.extents[:m.mapped] {
 			if e.flags&(fiemapNowhere|fiemapInside) == 0 {
-				b = binary.AppendUvarint(b, e.physical/sectorSize)
-				b = binary.AppendUvarint(b, (e.physical+e.length)/sectorSize)
+				b = Run{e.physical / sectorSize, (e.physical + e.length) / sectorSize}.append(b)
 			}
 			at = e.logical + e.length
 			if e.flags&fiemapLast != 0 {
@@ -62,6 +61,10 @@ func (s *served) sectors(r request) Answer {
 			return Answer{Data: b}
 		}
 	}
+}
+
+func (r Run) append(b []byte) []byte {
+	return binary.AppendUvarint(binary.AppendUvarint(b, r.From), r.To)
 }
 
 func parseRuns(b []byte) ([]Run, error) {

@@ -60,6 +60,8 @@ type Answer struct {
 const (
 	frameMax = 256 << 20 // bytes
 	headSize = 4
+	tagMin   = 8 + 8 + 1                      // bytes of the shortest
+	spanMin  = 1 + 1 + 1 + tagMin + 1 + 1 + 1 // the same
 )
 
 var errFrame = errors.New("worker: a frame that makes no sense")
@@ -126,6 +128,9 @@ func readFrame(r io.Reader, buf []byte) ([]byte, error) {
 	}
 	buf = buf[:n]
 	_, err := io.ReadFull(r, buf)
+	if errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF // within a frame
+	}
 	return buf, err
 }
 
@@ -184,7 +189,7 @@ func parseRequest(b []byte) (request, error) {
 	r := request{id: d.uvarint(), op: op(d.byte()), file: d.uvarint(),
 		flags: d.varint(), from: d.varint(), to: d.varint(), block: d.varint(), path: d.text(), second: d.text()}
 	n := d.uvarint()
-	if n > uint64(len(d.b)) { // each takes more than a byte
+	if n > uint64(len(d.b)/tagMin) {
 		return r, errFrame
 	}
 	for range n {
