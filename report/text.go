@@ -61,7 +61,11 @@ func explain(w io.Writer, o *scenario.Outcome) error {
 		b.WriteByte('\n')
 	}
 	if o.Dir != "" {
-		fmt.Fprintf(&b, "\n  records  %s\n  again    assay run %s/plan.yaml\n", o.Dir, o.Dir)
+		again := o.Dir + "/plan.yaml"
+		if o.Again {
+			again = "--again " + o.Dir
+		}
+		fmt.Fprintf(&b, "\n  records  %s\n  again    assay run %s\n", o.Dir, again)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err

@@ -22,6 +22,7 @@ type Env struct {
 	Keep    bool          // leave targets as they are, for a person to look at
 	Began   time.Duration // CLOCK_BOOTTIME, for telling when something was
 
+	again    string // the run that is looked at again; empty: none
 	records  func() iter.Seq2[history.Record, error]
 	round    atomic.Int64
 	faultsOn atomic.Int64

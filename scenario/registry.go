@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 
 	"github.com/seed-1b600011/assay/verdict"
@@ -33,6 +34,9 @@ type Target struct {
 	// Where it fails it has undone what it did. An error of the user's is a
 	// ConfigError.
 	Prepare func(ctx context.Context, e *Env) ([]Live, error)
+	// Again makes the targets as they were when they were judged in a run whose
+	// records are in dir, from what their Evidence gave; nil: that cannot be done.
+	Again func(ctx context.Context, e *Env, dir string, kept map[string]json.RawMessage) ([]Live, error)
 	// Refuse tells what of a scenario's targets of this kind cannot be made;
 	// nil: nothing.
 	Refuse func(s *Spec) error

@@ -39,6 +39,7 @@ type Outcome struct {
 	Began    time.Time
 	Took     time.Duration
 	Dir      string // with plan and history; empty if they were not kept
+	Again    bool   // Dir has what Runner.Again needs
 	Err      error  // what broke, if something did
 }
 
@@ -61,10 +62,11 @@ type run struct {
 	faults   []*schedule
 	endRound context.CancelCauseFunc
 
-	mu       sync.Mutex
-	findings []verdict.Finding
-	dropped  int
-	broken   []error
+	mu        sync.Mutex
+	findings  []verdict.Finding
+	witnessed bool // what the first of them were found on is kept
+	dropped   int
+	broken    []error
 }
 
 // Run runs a plan: prepare, rounds of drive, heal and judge, and clean. It
@@ -85,7 +87,7 @@ func (r *Runner) Run(ctx context.Context, p *Plan) (*Outcome, error) {
 	run := &run{Runner: r, lives: map[string][]Live{}}
 	out := &Outcome{Plan: p, Began: began}
 	err = run.whole(ctx, p, dir, out)
-	out.Findings = run.findings
+	out.Findings, out.Again = run.findings, run.witnessed
 	run.decide(out)
 	out.Took = time.Since(began)
 	if IsConfig(err) && len(out.Findings) == 0 {
@@ -347,6 +349,15 @@ func (run *run) heal(ctx context.Context) error {
 
 func (run *run) judge(ctx context.Context) error {
 	run.enter(verdict.Judge, 0)
+	judged, before := machine.Boottime(), run.env.Findings()
+	defer func() {
+		if run.env.Findings() > before && !run.witnessed && run.env.again == "" && context.Cause(ctx) == nil {
+			run.broke(run.keepEvidence(ctx, judged))
+			if run.witnessed {
+				run.blamed()
+			}
+		}
+	}()
 	for _, use := range run.env.Plan.Checks {
 		for _, t := range run.env.Plan.aimed(use.Check.Target, use.Aim) {
 			l := run.lives[use.Check.Target][t]

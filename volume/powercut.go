@@ -51,11 +51,15 @@ func (v *Volume) cutPower(ctx context.Context, o powerCut) (scenario.Injected, e
 	ctx, cancel := context.WithTimeout(ctx, cutBound)
 	defer cancel()
 	k := flakey.Keep{Mode: flakey.Mode(o.Keep), Probability: o.Probability, Seed: v.env.Plan.Draw("power-cut", v.Name()).Index(uint64(v.env.Round()))}
+	next := v.recordNext()
 	v.freeze()
 	v.countFlushes(ctx)
 	cut, err := v.disk.PowerCut(ctx, k)
 	if err != nil {
 		return nil, errors.Join(err, v.kill(ctx))
+	}
+	if err := v.cutAt(next); err != nil {
+		return nil, err
 	}
 	v.faults.mu.Lock()
 	for _, d := range v.faults.on { // the disk that was plugged in has none

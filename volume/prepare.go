@@ -92,14 +92,7 @@ func (w world) names() string {
 
 // prepare makes the volumes of a plan.
 func (w world) prepare(ctx context.Context, e *scenario.Env) (lives []scenario.Live, err error) {
-	defer func() {
-		if err != nil {
-			for _, l := range slices.Backward(lives) {
-				err = errors.Join(err, l.Close(context.WithoutCancel(ctx)))
-			}
-			lives = nil
-		}
-	}()
+	defer func() { lives, err = undone(ctx, lives, err) }()
 	var all []*Volume
 	defer func() {
 		for _, v := range all {
@@ -107,8 +100,7 @@ func (w world) prepare(ctx context.Context, e *scenario.Env) (lives []scenario.L
 		}
 	}()
 	for _, spec := range e.Plan.Required.Volumes {
-		v := &Volume{spec: spec, env: e, commands: map[*command]struct{}{}}
-		v.forget()
+		v := newVolume(spec, e)
 		all = append(all, v)
 		lives = append(lives, v)
 		if err := w.make(ctx, v); err != nil {
@@ -117,6 +109,23 @@ func (w world) prepare(ctx context.Context, e *scenario.Env) (lives []scenario.L
 		v.surveyed = true // there is nothing
 	}
 	return lives, nil
+}
+
+func newVolume(spec scenario.Volume, e *scenario.Env) *Volume {
+	v := &Volume{spec: spec, env: e, commands: map[*command]struct{}{}}
+	v.forget()
+	return v
+}
+
+// undone closes what was made where the rest could not be.
+func undone(ctx context.Context, lives []scenario.Live, err error) ([]scenario.Live, error) {
+	if err == nil {
+		return lives, nil
+	}
+	for _, l := range slices.Backward(lives) {
+		err = errors.Join(err, l.Close(context.WithoutCancel(ctx)))
+	}
+	return nil, err
 }
 
 func (w world) make(ctx context.Context, v *Volume) error {
@@ -196,7 +205,10 @@ func (v *Volume) openDisk(ctx context.Context, d flakey.Driver) (err error) {
 			needs = append(needs, k)
 		}
 	}
-	v.disk, err = flakey.Open(ctx, flakey.Options{Name: "v" + machine.Token()[:12], Size: size,
+	if v.recorded() {
+		v.recording.now = v.recordingOf(0)
+	}
+	v.disk, err = flakey.Open(ctx, flakey.Options{Record: v.recording.now, Name: "v" + machine.Token()[:12], Size: size,
 		Seed: v.env.Plan.Draw("volumes", v.Name()), Needs: needs, Ledger: v.env.Ledger}, d)
 	if soft.IsRefused(err) {
 		return scenario.Misconfigured("volume "+v.Name(), "%v", err)

@@ -2,6 +2,7 @@ package volume
 
 import (
 	"bufio"
+	"io"
 	"os"
 	"path/filepath"
 	"sync"
@@ -63,6 +64,26 @@ func (p *promises) all() (path string, err error) {
 		return "", nil
 	}
 	return p.file.Name(), p.out.Flush()
+}
+
+// restore begins with the promises that an earlier run has kept.
+func (p *promises) restore(from string, k kept, dir, volume string) error {
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	if err := p.open(dir, volume); err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.bytes, p.lines, p.round = k.Length, k.Lines, k.Round
+	if _, err := io.Copy(p.out, io.LimitReader(in, k.Length)); err != nil {
+		return err
+	}
+	p.last = k.Last
+	return nil
 }
 
 func (p *promises) newRound() {

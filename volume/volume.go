@@ -21,17 +21,18 @@ import (
 // an error only if a test cannot go on: what the file system refuses is in the
 // history, and no error.
 type Volume struct {
-	spec    scenario.Volume
-	all     []*Volume // of the plan
-	env     *scenario.Env
-	disk    flakey.Disk         // nil: the device cannot be broken
-	device  string              // the block device; empty: a directory
-	mounted *machine.MountPoint // nil: a directory, or what is there cannot be mounted
-	root    string              // where it is mounted, or the directory
-	place   string              // below root: all that this run makes
-	gone    []func() error      // cross off the ledger what was made
-	faults  faults
-	flusher stopper
+	spec      scenario.Volume
+	all       []*Volume // of the plan
+	env       *scenario.Env
+	disk      flakey.Disk         // nil: the device cannot be broken
+	device    string              // the block device; empty: a directory
+	mounted   *machine.MountPoint // nil: a directory, or what is there cannot be mounted
+	root      string              // where it is mounted, or the directory
+	place     string              // below root: all that this run makes
+	gone      []func() error      // cross off the ledger what was made
+	faults    faults
+	recording recordings
+	flusher   stopper
 
 	failing atomic.Int64 // operations since the last that was not refused
 	folded  int          // records that the last fold read; the checks of a run come one after the other

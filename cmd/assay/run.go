@@ -30,6 +30,7 @@ type runFlags struct {
 	duration time.Duration
 	keep     bool
 	plan     bool
+	again    string
 	output   string
 }
 
@@ -40,7 +41,12 @@ func runCommand() *cobra.Command {
 		Short: "Run scenario files and give a verdict",
 		Long: "Run the scenarios of the files, one after the other, on this machine.\n\n" +
 			"Exit code: 0 every promise was kept, 1 one was broken, 2 wrong usage or\nconfiguration, 3 inconclusive or assay itself failed.",
-		Args: args(cobra.MinimumNArgs(1)),
+		Args: args(func(c *cobra.Command, files []string) error {
+			if f.again != "" {
+				return cobra.NoArgs(c, files)
+			}
+			return cobra.MinimumNArgs(1)(c, files)
+		}),
 		RunE: func(c *cobra.Command, files []string) error { return f.run(c, files) },
 	}
 	f.worldFlags.add(c)
@@ -54,6 +60,7 @@ func runCommand() *cobra.Command {
 	flags.IntVar(&f.adjust.Concurrency, "concurrency", 0, "run `N` tasks at once, whatever the scenario says")
 	flags.Float64Var(&f.adjust.Scale, "scale", 1, "multiply the number of objects, files and operations by this `FACTOR`")
 	flags.BoolVar(&f.plan, "plan", false, "print the plans instead of running them")
+	flags.StringVar(&f.again, "again", "", "look again at the first round with a finding of the run whose records are in `DIR`, instead of running anything")
 	flags.StringVar(&f.output, "output", "text", "`FORM` of the report: text, json or junit")
 	return c
 }
@@ -93,6 +100,9 @@ func (f *runFlags) run(c *cobra.Command, files []string) error {
 		return err
 	}
 	reg := newRegistry(world)
+	if f.again != "" {
+		return f.lookAgain(c, reg)
+	}
 	scenarios, err := f.read(files, reg)
 	if err != nil {
 		return err
@@ -119,6 +129,25 @@ func (f *runFlags) run(c *cobra.Command, files []string) error {
 		return errors.Join(err, writing)
 	}
 	return of(r.Verdict())
+}
+
+// lookAgain judges once more what an earlier run has kept.
+func (f *runFlags) lookAgain(c *cobra.Command, reg *scenario.Registry) error {
+	var r report.Run
+	err := withLedger(c.Context(), &f.dirFlag, func(ctx context.Context, ledger *machine.Ledger) error {
+		runner := &scenario.Runner{Registry: reg, Ledger: ledger, Dir: ledger.Dir(), Keep: f.keep,
+			Events: report.NewProgress(os.Stderr, terminalWidth(os.Stderr)).Event}
+		o, err := runner.Again(ctx, f.again)
+		if err != nil {
+			return err
+		}
+		r.Seed, r.Outcomes = *o.Plan.Seed, []*scenario.Outcome{o}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return errors.Join(reports[f.output](c.OutOrStdout(), r), of(r.Verdict()))
 }
 
 // read parses the files and keeps the scenarios that are wanted.

@@ -27,6 +27,7 @@ type Disk struct {
 
 	mu     sync.Mutex
 	path   string
+	record string // where the next power cut begins a recording
 	closed bool
 }
 
@@ -58,7 +59,11 @@ func (d *Disk) Add(ctx context.Context, faults ...flakey.Fault) error {
 // PowerCut ends the disk and plugs in a new one with what survived. A cut
 // beside an error has happened, but not all that was to follow.
 func (d *Disk) PowerCut(ctx context.Context, k flakey.Keep) (flakey.Cut, error) {
-	a, err := d.call(ctx, request{Op: opCut, Keep: k})
+	d.mu.Lock()
+	record := d.record
+	d.record = ""
+	d.mu.Unlock()
+	a, err := d.call(ctx, request{Op: opCut, Keep: k, Record: record})
 	if a.Cut == nil {
 		return flakey.Cut{}, err
 	}
@@ -66,6 +71,15 @@ func (d *Disk) PowerCut(ctx context.Context, k flakey.Keep) (flakey.Cut, error) 
 	defer d.mu.Unlock()
 	d.path = a.Cut.Path
 	return *a.Cut, err
+}
+
+// RecordNext makes the next power cut of this client end the recording and begin
+// another, in a new file, with what survived: so that each round of a long run
+// has one of its own.
+func (d *Disk) RecordNext(path string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.record = path
 }
 
 // Clone plugs in a copy-on-write copy of what a reader sees now, as a device

@@ -100,7 +100,7 @@ func run(ctx context.Context, c config, ledger *machine.Ledger, stdout io.Writer
 	err = s.talk(ctx, stdout)
 	ending, cancel := context.WithTimeout(rest, answerBound)
 	defer cancel()
-	return errors.Join(err, s.close(ending, giveUp), s.keeper.end(), closeRecording(record))
+	return errors.Join(err, s.close(ending, giveUp), s.keeper.end(), closeRecording(s.recorder()))
 }
 
 // talk says that the disk is ready and answers until ctx or the keeper ends.

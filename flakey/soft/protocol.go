@@ -50,6 +50,7 @@ type request struct {
 	Op      op             `json:"op"`
 	Faults  []flakey.Fault `json:"faults,omitempty"` // set, add
 	Keep    flakey.Keep    `json:"keep,omitzero"`    // cut
+	Record  string         `json:"record,omitempty"` // cut: file of a recording that begins with what survives
 	Text    string         `json:"text,omitempty"`   // mark
 	Path    string         `json:"path,omitempty"`   // drop: the device; unmount: the directory, or empty for all
 	Mount   *Mount         `json:"mount,omitempty"`  // mount

@@ -84,6 +84,12 @@ func (s *server) lone(ctx context.Context) (leave func(), err error) {
 	return func() { <-s.alone }, nil
 }
 
+func (s *server) recorder() *recording.Writer {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.record
+}
+
 func (s *server) current() *plug {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -105,7 +111,7 @@ func (s *server) do(ctx context.Context, r request) (answer, error) {
 	case opAdd:
 		return answer{}, s.set(ctx, r.Faults, true)
 	case opCut:
-		cut, err := s.cut(ctx, r.Keep)
+		cut, err := s.cut(ctx, r.Keep, r.Record)
 		return answer{Cut: cut}, err
 	case opClone:
 		path, err := s.clone(ctx)
@@ -179,9 +185,12 @@ func (s *server) status() *Status {
 // cut makes the new device first: if there is none to be had, the old one goes
 // on as if nothing had been asked. What a broken medium keeps means nothing:
 // it is not cut.
-func (s *server) cut(ctx context.Context, k flakey.Keep) (*flakey.Cut, error) {
+func (s *server) cut(ctx context.Context, k flakey.Keep, record string) (*flakey.Cut, error) {
 	if err := checkKeep(k); err != nil {
 		return nil, err
+	}
+	if record != "" && exists(record) {
+		return nil, refuse("the recording %s is there already; an old one is never written over", record)
 	}
 	leave, err := s.lone(ctx)
 	if err != nil {
@@ -201,18 +210,39 @@ func (s *server) cut(ctx context.Context, k flakey.Keep) (*flakey.Cut, error) {
 		s.leave(p)
 		return nil, errors.Join(fmt.Errorf("soft: power cut: %w", err), p.pull(s.keeper))
 	}
+	recorded := s.rerecord(m, record)
 	p.insert(m)
 	cut.Path = p.path()
 	s.mu.Lock()
 	s.now, s.faults = p, nil
 	s.cuts++
 	s.mu.Unlock()
-	err = old.pull(s.keeper)
+	err = errors.Join(recorded, old.pull(s.keeper))
 	s.leave(old)
 	if s.mounts != nil {
 		err = errors.Join(err, s.mounts.again(ctx, p.path()))
 	}
 	return &cut, err
+}
+
+// rerecord ends the recording and begins another with what survived a cut,
+// where one is wanted. The medium is not plugged in yet.
+func (s *server) rerecord(m *medium.Medium, path string) error {
+	if path == "" {
+		return nil
+	}
+	w, err := recording.Create(path, recording.Header{Size: s.config.Size, BlockSize: s.config.BlockSize, Seed: s.config.Seed})
+	if err != nil {
+		return fmt.Errorf("soft: record anew: %w", err)
+	}
+	if err := m.Record(w); err != nil {
+		return errors.Join(fmt.Errorf("soft: record anew: %w", err), closeRecording(w))
+	}
+	s.mu.Lock()
+	old := s.record
+	s.record, s.config.Record = w, path
+	s.mu.Unlock()
+	return closeRecording(old)
 }
 
 func checkKeep(k flakey.Keep) error {

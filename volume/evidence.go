@@ -1,0 +1,229 @@
+package volume
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/seed-1b600011/assay/flakey"
+	"github.com/seed-1b600011/assay/flakey/recording"
+	"github.com/seed-1b600011/assay/machine"
+	"github.com/seed-1b600011/assay/scenario"
+	"golang.org/x/sys/unix"
+)
+
+// Of a disk that can be broken every round is recorded from what it began with,
+// so that a round with a finding can be looked at again without the rounds
+// before. A recording goes when the round after it has ended, unless it is
+// evidence.
+
+// rerecorder is a disk whose recording begins anew with a power cut.
+type rerecorder interface{ RecordNext(path string) }
+
+// replayer is a driver that makes a disk as it was after so many records.
+type replayer interface {
+	Replay(ctx context.Context, o flakey.Options, path string, records int) (flakey.Disk, error)
+}
+
+// recordings are the files of one volume.
+type recordings struct {
+	now    string // that is being written; empty: none
+	last   string // of the round that the last power cut ended
+	ended  int    // that round
+	wanted bool   // as evidence
+}
+
+// recorded is whether the disk of a volume is recorded.
+func (v *Volume) recorded() bool {
+	if v.spec.Record != nil {
+		return *v.spec.Record
+	}
+	return slices.ContainsFunc(v.env.Plan.Faults, func(f scenario.FaultUse) bool { return needsDisk(f.Fault.Name) })
+}
+
+func (v *Volume) recordingOf(round int) string {
+	return filepath.Join(v.env.Dir, fmt.Sprintf("%s-round-%d.recording", slug(v.Name()), round+1))
+}
+
+// recordNext makes the power cut that ends this round begin the recording of
+// the next one.
+func (v *Volume) recordNext() (next string) {
+	d, ok := v.disk.(rerecorder)
+	if !ok || v.recording.now == "" {
+		return ""
+	}
+	next = v.recordingOf(v.env.Round() + 1)
+	d.RecordNext(next)
+	return next
+}
+
+// cutAt says that a power cut has ended the recording of this round.
+func (v *Volume) cutAt(next string) error {
+	if next == "" {
+		return nil
+	}
+	old := v.recording.last
+	v.recording.last, v.recording.now, v.recording.ended = v.recording.now, next, v.env.Round()
+	if old == "" || v.recording.wanted {
+		return nil
+	}
+	return os.Remove(old)
+}
+
+// kept is what Evidence tells of a volume.
+type kept struct {
+	Recording string                `json:"recording,omitempty"` // file beside; empty: none, and the round cannot be looked at again
+	Mark      string                `json:"mark,omitempty"`      // up to which; empty: all of it
+	Image     string                `json:"image,omitempty"`     // file beside: the disk after it was judged, sparse
+	Promises  string                `json:"promises,omitempty"`  // file beside: what commands have promised
+	Length    int64                 `json:"promises_bytes,omitempty"`
+	Round     int64                 `json:"promises_in_round,omitempty"`
+	Lines     int64                 `json:"promises_lines,omitempty"`
+	Last      string                `json:"promises_last,omitempty"`
+	Flushed   int64                 `json:"flushes_in_round,omitempty"`
+	Lied      map[flakey.Kind]int64 `json:"lied,omitempty"` // requests that faults have touched under which a disk breaks its word
+}
+
+// Evidence keeps the recording of the round and an image of the disk.
+func (v *Volume) Evidence(ctx context.Context, dir string) (any, error) {
+	k := kept{Flushed: v.flushed, Lied: v.faults.lied}
+	v.recording.wanted = true
+	switch {
+	case v.recording.now == "":
+	case v.recording.last != "" && v.recording.ended == v.env.Round():
+		k.Recording = filepath.Base(v.recording.last)
+	default:
+		k.Recording, k.Mark = filepath.Base(v.recording.now), fmt.Sprintf("round %d was judged", v.env.Round()+1)
+		if err := v.disk.Mark(ctx, k.Mark); err != nil {
+			return nil, err
+		}
+	}
+	path, err := v.promised.all()
+	if err != nil {
+		return nil, err
+	}
+	if path != "" {
+		k.Promises = filepath.Base(path)
+		k.Length, k.Lines, k.Round, k.Last = v.promised.bytes, v.promised.lines, v.promised.round, v.promised.last
+	}
+	disk, ok := v.disk.(cloner)
+	if !ok {
+		return k, nil
+	}
+	k.Image = slug(v.Name()) + ".img"
+	device, drop, err := disk.Clone(ctx)
+	if err != nil {
+		return nil, err
+	}
+	err = copySparse(ctx, device, filepath.Join(dir, k.Image))
+	return k, errors.Join(err, drop(context.WithoutCancel(ctx)))
+}
+
+// copySparse copies a device to a new file in which zeros are holes.
+func copySparse(ctx context.Context, device, path string) (err error) {
+	in, err := os.Open(device)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, out.Close()) }()
+	b, zeros := make([]byte, 64<<10), make([]byte, 64<<10)
+	for at := int64(0); ; {
+		n, reading := io.ReadFull(in, b)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if n > 0 && string(b[:n]) != string(zeros[:n]) {
+			if _, err := out.WriteAt(b[:n], at); err != nil {
+				return err
+			}
+		}
+		at += int64(n)
+		if errors.Is(reading, io.EOF) || errors.Is(reading, io.ErrUnexpectedEOF) {
+			return unix.Ftruncate(int(out.Fd()), at)
+		}
+		if reading != nil {
+			return reading
+		}
+	}
+}
+
+// again makes the volumes of a plan as they were when they were judged.
+func (w world) again(ctx context.Context, e *scenario.Env, dir string, all map[string]json.RawMessage) (lives []scenario.Live, err error) {
+	defer func() { lives, err = undone(ctx, lives, err) }()
+	var siblings []*Volume
+	for _, spec := range e.Plan.Required.Volumes {
+		v := newVolume(spec, e)
+		siblings = append(siblings, v)
+		v.all = siblings
+		lives = append(lives, v)
+		var k kept
+		if err := json.Unmarshal(all[spec.Name], &k); err != nil {
+			return lives, fmt.Errorf("what was kept of volume %s: %w", spec.Name, err)
+		}
+		if err := w.remake(ctx, v, dir, k); err != nil {
+			return lives, fmt.Errorf("volume %s: %w", spec.Name, err)
+		}
+	}
+	for _, v := range siblings {
+		v.all = siblings
+	}
+	return lives, nil
+}
+
+func (w world) remake(ctx context.Context, v *Volume, dir string, k kept) error {
+	d, ok := w.driver(kindOf(v.spec)).(replayer)
+	if k.Recording == "" || !ok {
+		return scenario.Misconfigured("--again "+dir, "volume %s was not recorded", v.Name())
+	}
+	path := filepath.Join(dir, k.Recording)
+	records, size, err := until(path, k.Mark)
+	if err != nil {
+		return scenario.Misconfigured("--again "+dir, "%v", err)
+	}
+	v.flushed, v.faults.lied = k.Flushed, k.Lied
+	v.disk, err = d.Replay(ctx, flakey.Options{Name: "v" + machine.Token()[:12], Size: size, Ledger: v.env.Ledger}, path, records)
+	if err != nil {
+		return err
+	}
+	if err := v.mountPoint(); err != nil {
+		return err
+	}
+	if k.Promises != "" {
+		if err := v.promised.restore(filepath.Join(dir, k.Promises), k, v.env.Dir, v.Name()); err != nil {
+			return err
+		}
+	}
+	if err := v.mount(ctx); err != nil || !v.mountable() {
+		return err
+	}
+	return v.begin(ctx)
+}
+
+// until finds how many records a recording has up to a mark, or in all, and the
+// size of its disk.
+func until(path, mark string) (records int, size int64, err error) {
+	r, err := recording.Open(path)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer r.Close()
+	if mark == "" {
+		return r.Len(), r.Header().Size, nil
+	}
+	for i := r.Len() - 1; i >= 0; i-- {
+		if text, err := r.Mark(i); err == nil && text == mark {
+			return i, r.Header().Size, nil
+		}
+	}
+	return 0, 0, fmt.Errorf("%s has no mark %q", path, mark)
+}
