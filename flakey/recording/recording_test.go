@@ -288,6 +288,36 @@ func TestRecordingOfARecording(t *testing.T) {
 	}
 }
 
+func TestFindMark(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "r")
+	w, err := Create(path, Header{Size: 1 << 20, BlockSize: 512})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{"a", "twice", "b", "", "twice", "c"} {
+		if _, err := w.Mark(text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := w.Write(0, make([]byte, 512), 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	r, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	for text, want := range map[string]int{"a": 0, "b": 2, "": 3, "c": 5, "twice": -1, "d": -1} {
+		got, err := r.FindMark(text)
+		if want < 0 && err == nil || want >= 0 && (err != nil || got != want) {
+			t.Errorf("%q: %d, %v", text, got, err)
+		}
+	}
+}
+
 func TestChangedBehindItsBack(t *testing.T) {
 	w := create(t, disk)
 	sample(t, w)

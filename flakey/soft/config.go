@@ -26,6 +26,7 @@ type config struct {
 	Cache     int64     `json:"cache,omitempty"`
 	Memory    int64     `json:"memory"`
 	Record    string    `json:"record,omitempty"`
+	From      *From     `json:"from,omitempty"`
 	Seed      seed.Seed `json:"seed"`
 }
 

@@ -10,20 +10,19 @@ import (
 	"time"
 
 	"github.com/seed-1b600011/assay/flakey"
-	"github.com/seed-1b600011/assay/flakey/recording"
 	"github.com/seed-1b600011/assay/flakey/soft/medium"
 	"github.com/seed-1b600011/assay/machine"
 )
 
 // server is a disk in its daemon: what is plugged in, and what the socket asks.
 type server struct {
-	config config
-	ledger *machine.Ledger
-	keeper *keeping
-	record *recording.Writer // nil: none
-	mounts *mounts           // nil: this daemon makes none
-	stop   func()            // ends the daemon
-	alone  chan struct{}     // holds one token while somebody plugs, cuts, mounts or unmounts
+	config  config
+	ledger  *machine.Ledger
+	keeper  *keeping
+	rebuilt *rebuilt      // nil: a new disk
+	mounts  *mounts       // nil: this daemon makes none
+	stop    func()        // ends the daemon
+	alone   chan struct{} // holds one token while somebody plugs, cuts, mounts or unmounts
 
 	patience context.Context // ends when the last users of devices are waited for no longer
 	leaving  sync.WaitGroup  // devices that were pulled and that somebody may still have
@@ -110,6 +109,9 @@ func (s *server) do(ctx context.Context, r request) (answer, error) {
 	case opClone:
 		path, err := s.clone(ctx)
 		return answer{Path: path}, err
+	case opView:
+		path, cut, err := s.view(ctx, r.At, r.Keep)
+		return answer{Path: path, Cut: cut}, err
 	case opDrop:
 		return answer{}, s.drop(ctx, r.Path)
 	case opMark:
@@ -160,7 +162,7 @@ func holds(f flakey.Fault) bool {
 func (s *server) status() *Status {
 	s.mu.Lock()
 	st := &Status{Name: s.config.Name, Path: s.now.path(), Size: s.config.Size, BlockSize: s.config.BlockSize,
-		PID: os.Getpid(), Cuts: s.cuts, Faults: slices.Clone(s.faults), Record: s.config.Record}
+		PID: os.Getpid(), Cuts: s.cuts, Faults: slices.Clone(s.faults), Record: s.config.Record, From: s.config.From}
 	for _, c := range s.clones {
 		st.Clones = append(st.Clones, c.path())
 	}
@@ -231,6 +233,15 @@ func checkKeep(k flakey.Keep) error {
 }
 
 func (s *server) clone(ctx context.Context) (string, error) {
+	path, err := s.plugBeside(ctx, func() (*medium.Medium, error) { return s.current().medium.Clone() })
+	if err != nil && !IsRefused(err) {
+		err = fmt.Errorf("soft: clone: %w", err)
+	}
+	return path, err
+}
+
+// plugBeside plugs in a medium beside the disk's own.
+func (s *server) plugBeside(ctx context.Context, make func() (*medium.Medium, error)) (string, error) {
 	leave, err := s.lone(ctx)
 	if err != nil {
 		return "", err
@@ -240,10 +251,10 @@ func (s *server) clone(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	m, err := s.current().medium.Clone()
+	m, err := make()
 	if err != nil {
 		s.leave(p)
-		return "", errors.Join(fmt.Errorf("soft: clone: %w", err), p.pull(s.keeper))
+		return "", errors.Join(err, p.pull(s.keeper))
 	}
 	p.insert(m)
 	s.mu.Lock()
