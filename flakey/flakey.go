@@ -46,7 +46,19 @@ type Selector struct {
 	ToSector    uint64  `json:"to_sector,omitempty"`   // first sector after them; 0: the end of the disk
 	Probability float64 `json:"probability,omitempty"` // of each request in the range; 0 is 1
 	Count       int64   `json:"count,omitempty"`       // how many requests at most; 0: no limit
+	Skip        int64   `json:"skip,omitempty"`        // how many are let by first
+	Only        Sort    `json:"only,omitempty"`        // of which sort; empty: of all that the fault can touch
 }
+
+// Sort is a sort of request.
+type Sort string
+
+// The sorts. Discards and zeroings are writes.
+const (
+	Reads   Sort = "reads"
+	Writes  Sort = "writes"
+	Flushes Sort = "flushes"
+)
 
 // Fault is something that a disk does wrong. See the package comment for what
 // each kind does and does not.
@@ -93,7 +105,7 @@ type Stats struct {
 	ReadBytes, WrittenBytes                  int64
 	Dirty                                    int64          // bytes written and not flushed
 	Memory                                   int64          // bytes of memory in use for content
-	Evicted                                  int64          // blocks made durable because the cache was full
+	Evicted                                  int64          // blocks made durable because the cache, or its memory, was full
 	Touched                                  map[Kind]int64 // requests that each fault has acted on
 }
 
@@ -125,7 +137,7 @@ type Options struct {
 	Name      string // unique on this machine; letters, digits, . _ -; at most 64
 	Size      int64  // bytes, a multiple of 4096
 	BlockSize int    // the logical block, the atomic unit of a write: 512 or 4096; 0 is 512
-	Cache     int64  // bytes that may be written and not flushed; the oldest become durable above it; 0: no limit
+	Cache     int64  // bytes that may be written and not flushed; the oldest become durable above it; 0: as the driver bounds it
 	Memory    int64  // bytes of memory for content; 0: three quarters of what is available
 	Record    string // file that every write, flush, discard, fault and mark is recorded to; empty: none
 	Seed      seed.Seed

@@ -185,6 +185,47 @@ func TestUnmountOfABusyMount(t *testing.T) {
 	}
 }
 
+// A mount whose device is gone is let go of at once, whoever uses it, and makes
+// room for the next.
+func TestUnmountOfADeadMount(t *testing.T) {
+	needFilesystem(t, "ext4")
+	l := newLab(t)
+	ctx := boundedContext(t)
+	d := l.filesystem(t, "disk", "ext4")
+	dir := l.mkdir(t, "dir")
+	m, err := Mount(ctx, l.ledger, d.Path(), dir, "ext4", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	unmountAtEnd(t, m)
+	open, err := os.Create(dir + "/open")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer open.Close()
+	entries := len(l.ledger.Left())
+	if err := m.Unmount(ctx, UnmountOptions{Dead: true}); err != nil {
+		t.Error(err)
+	}
+	if left := l.ledger.Left(); len(left) != entries-1 {
+		t.Errorf("the ledger has %v", left)
+	}
+	next, err := Mount(ctx, l.ledger, l.filesystem(t, "another disk", "ext4").Path(), dir, "ext4", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	unmountAtEnd(t, next)
+	if err := m.Unmount(ctx, UnmountOptions{Dead: true}); err != nil {
+		t.Errorf("twice: %v", err)
+	}
+	if on, err := MountedAt(dir); err != nil || len(on) != 1 || on[0].Source != next.Source {
+		t.Errorf("mounted: %v, %v", on, err)
+	}
+	if _, err := open.Write([]byte("the holder goes on")); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestUnmountIsPatient(t *testing.T) {
 	needFilesystem(t, "ext4")
 	l := newLab(t)

@@ -18,6 +18,12 @@ import (
 type UnmountOptions struct {
 	Patience time.Duration // how long a mount that is in use is tried again; 0: 5 s
 	Force    bool          // then take it out of the tree (MNT_DETACH): whoever uses it keeps it until they are done
+
+	// Dead says that the device has failed for good, as after a power cut: the
+	// mount is taken out of the tree at once, and neither its users nor its device
+	// are waited for. The file system may still be there when the next one is
+	// mounted: of a copy of it xfs then wants the option nouuid, and btrfs none at all.
+	Dead bool
 }
 
 // BusyError says that a mount is in use, and by whom. It is unix.EBUSY.
@@ -71,14 +77,12 @@ func unmount(ctx context.Context, dir string, id uint64, o UnmountOptions) error
 	if o.Patience == 0 {
 		o.Patience = 5 * time.Second
 	}
-	bounded, cancel := context.WithTimeout(ctx, o.Patience+unmountBound)
-	defer cancel()
-	err := unmountBy(bounded, dir, id, o.Patience, 0)
-	if err != nil && o.Force {
+	var err error
+	if o.Dead {
+		err = detachMount(ctx, dir, id)
+	} else if err = unmountPatiently(ctx, dir, id, o.Patience); err != nil && o.Force {
 		// The caller's time may be over: detaching does not wait for the device.
-		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), endPatience)
-		defer cancel()
-		if detached := unmountBy(last, dir, id, 0, unix.MNT_DETACH); detached != nil {
+		if detached := detachMount(context.WithoutCancel(ctx), dir, id); detached != nil {
 			err = errors.Join(err, detached)
 		} else if errors.Is(err, unix.EBUSY) {
 			err = nil
@@ -88,6 +92,18 @@ func unmount(ctx context.Context, dir string, id uint64, o UnmountOptions) error
 		return fmt.Errorf("machine: unmount %q: %w", dir, err)
 	}
 	return nil
+}
+
+func unmountPatiently(ctx context.Context, dir string, id uint64, patience time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, patience+unmountBound)
+	defer cancel()
+	return unmountBy(ctx, dir, id, patience, 0)
+}
+
+func detachMount(ctx context.Context, dir string, id uint64) error {
+	ctx, cancel := context.WithTimeout(ctx, endPatience)
+	defer cancel()
+	return unmountBy(ctx, dir, id, 0, unix.MNT_DETACH)
 }
 
 func unmountBy(ctx context.Context, dir string, id uint64, patience time.Duration, flags int) error {
@@ -120,6 +136,13 @@ var unmounter = Daemon("machine-unmount", func(ctx context.Context, args []strin
 		return err
 	}
 	a := mountAnswer{}
+	if flags&unix.MNT_DETACH != 0 {
+		// Whoever lets go of it last takes the file system down, which waits for
+		// the device: let that be our end, when we have answered.
+		if held, err := unix.Open(args[0], unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0); err == nil {
+			defer unix.Close(held)
+		}
+	}
 	if err := unmountInChild(ctx, args[0], id, patience, flags); err != nil {
 		a.Failed = err.Error()
 		errors.As(err, &a.Errno)
@@ -127,11 +150,11 @@ var unmounter = Daemon("machine-unmount", func(ctx context.Context, args []strin
 	return json.NewEncoder(stdout).Encode(a)
 })
 
-// unmountInChild unmounts with a number of tries that the patience gives and
+// unmountInChild unmounts with a number of tries that the patience gives, and
 // not a clock, so that a machine that was asleep tries as often as another.
 func unmountInChild(ctx context.Context, dir string, id uint64, patience time.Duration, flags int) error {
-	const pause = 20 * time.Millisecond
-	for tries := patience / pause; ; tries-- {
+	const longest = 20 * time.Millisecond
+	for pause := time.Millisecond; ; pause = min(2*pause, longest) {
 		there, err := isMounted(dir, id)
 		if err != nil || !there {
 			return err
@@ -140,10 +163,11 @@ func unmountInChild(ctx context.Context, dir string, id uint64, patience time.Du
 		if err == nil || errors.Is(err, unix.EINVAL) {
 			return nil // EINVAL: somebody was quicker
 		}
-		if !errors.Is(err, unix.EBUSY) || tries <= 0 || ctx.Err() != nil {
+		if !errors.Is(err, unix.EBUSY) || patience < pause || ctx.Err() != nil {
 			return err
 		}
 		time.Sleep(pause)
+		patience -= pause
 	}
 }
 

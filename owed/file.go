@@ -27,6 +27,9 @@ type Extent struct {
 // ID is the file's number, the content.Tag.Object of its bytes; see FileID.
 func (f File) ID() uint64 { return f.file.number }
 
+// Generation is the highest that was ever written to it; 0: none.
+func (f File) Generation() uint32 { return f.file.top }
+
 // Dir tells whether it is a directory, which has no sizes and no extents.
 func (f File) Dir() bool { return f.file.dir }
 

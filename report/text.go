@@ -77,6 +77,9 @@ func finding(b *strings.Builder, o *scenario.Outcome, i int, f verdict.Finding) 
 		place += fmt.Sprintf(", bytes %d to %d", f.From, f.To-1)
 	}
 	fmt.Fprintf(b, "    where     %s\n    promised  %s\n    found     %s\n", place, f.Promised, f.Found)
+	if f.Blame != "" {
+		fmt.Fprintf(b, "    to blame  %s\n", f.Blame)
+	}
 	looked := "once"
 	if f.Last.After(f.First) {
 		looked = "again " + f.Last.Sub(f.First).Round(time.Millisecond).String() + " later: "

@@ -25,6 +25,7 @@ type Env struct {
 	records  func() iter.Seq2[history.Record, error]
 	round    atomic.Int64
 	faultsOn atomic.Int64
+	findings atomic.Int64
 }
 
 // Records are those of the history so far, from the beginning.
@@ -36,6 +37,9 @@ func (e *Env) Round() int { return int(e.round.Load()) }
 // FaultsOn is how many faults are on at this moment. A target that stops
 // answering while none is gets no patience.
 func (e *Env) FaultsOn() int64 { return e.faultsOn.Load() }
+
+// Findings is how many there are so far.
+func (e *Env) Findings() int64 { return e.findings.Load() }
 
 // Say tells the person something that is no state, finding or tick.
 func (e *Env) Say(message string) { e.event(verdict.Event{Message: message}) }

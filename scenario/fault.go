@@ -77,7 +77,10 @@ func (s *schedule) begin(ctx context.Context) (wait func() error, err error) {
 		}
 		return func() error { return s.stay(ctx) }, nil
 	}
-	armed := s.arm()
+	armed, err := s.arm()
+	if err != nil {
+		return nil, err
+	}
 	done := make(chan error, 1)
 	go func() {
 		err := safely(func() error { return s.occurrences(ctx, armed) })
@@ -96,7 +99,7 @@ type alarm struct {
 }
 
 // arm begins the wait for the next occurrence.
-func (s *schedule) arm() alarm {
+func (s *schedule) arm() (alarm, error) {
 	s.mu.Lock()
 	i := uint64(s.began)
 	s.mu.Unlock()
@@ -105,12 +108,30 @@ func (s *schedule) arm() alarm {
 		when, name = s.use.Trigger.After, "after"
 	}
 	if when.Counted() {
-		ready, on := s.run.env.Meter.At(when.Of, int64(when.Count.Draw(s.draws.For(name), i)))
-		return alarm{ready, on}
+		ready, on, err := s.count(when.Of, int64(when.Count.Draw(s.draws.For(name), i)))
+		return alarm{ready, on}, err
 	}
 	ready := make(chan struct{})
 	timer := time.AfterFunc(time.Duration(when.Time.Draw(s.draws.For(name), i)), func() { close(ready) })
-	return alarm{ready, func() { timer.Stop() }}
+	return alarm{ready, func() { timer.Stop() }}, nil
+}
+
+// count waits for so many more operations of the run, or writes or flushes of
+// the target that the fault is for; of several targets the first counts.
+func (s *schedule) count(of string, more int64) (<-chan struct{}, func(), error) {
+	if of == "operations" {
+		ready, on := s.run.env.Meter.At(of, more)
+		return ready, on, nil
+	}
+	c, counts := s.lives[0].(Counter)
+	if !counts {
+		return nil, nil, fmt.Errorf("fault %s: %s has no %s to count", s.use.Fault.Name, s.lives[0].Name(), of)
+	}
+	ready, on, err := c.At(of, max(more, 1))
+	if err != nil {
+		return nil, nil, fmt.Errorf("fault %s: count the %s of %s: %w", s.use.Fault.Name, of, s.lives[0].Name(), err)
+	}
+	return ready, on, nil
 }
 
 func (s *schedule) occurrences(ctx context.Context, next alarm) error {
@@ -128,7 +149,7 @@ func (s *schedule) occurrences(ctx context.Context, next alarm) error {
 		again := err == nil && s.pending() && !s.use.Fault.EndsRound
 		due := next
 		if again && s.use.Trigger.Every != nil {
-			next = s.arm() // from when this one began
+			next, err = s.arm() // from when this one began
 		}
 		due.ack()
 		if err != nil {

@@ -126,6 +126,13 @@ func (m *Meter) Promises() int64 {
 	return m.promises
 }
 
+// operations is how many there were, however they ended.
+func (m *Meter) operations() int64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.tick.Acknowledged + m.tick.Refused + m.tick.Unknown
+}
+
 // Tick is a copy of the counters.
 func (m *Meter) Tick() verdict.Tick {
 	m.mu.Lock()

@@ -73,6 +73,26 @@ func (p *Plan) fillIn(a Adjust) {
 	if len(p.Required.Buckets) > 0 {
 		p.fillObjects(a)
 	}
+	if len(p.Required.Volumes) > 0 {
+		p.fillFiles(a)
+	}
+}
+
+func (p *Plan) fillFiles(a Adjust) {
+	had := p.Files
+	if had == nil {
+		had = &Files{}
+	}
+	f, node := *had, keyOrNew(p.node, "files")
+	if !hasKey(node, "count") {
+		f.Count = scaled(Amount(10), a.Scale)
+		setScalar(node, "count", strconv.FormatInt(int64(f.Count), 10))
+	}
+	if !hasKey(node, "size") {
+		f.Size = Range[Size]{1 << 20, 1 << 20}
+		setRange(node, "size", f.Size.Min.String(), f.Size.Max.String())
+	}
+	p.Files = &f
 }
 
 func (p *Plan) fillObjects(a Adjust) {

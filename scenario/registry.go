@@ -50,6 +50,14 @@ type Live interface {
 	Close(ctx context.Context) error
 }
 
+// Counter is a Live that counts what the Meter does not see: the writes and
+// flushes of a disk.
+type Counter interface {
+	// At asks to be told when so many more writes or flushes have come. The one
+	// that reaches the count waits until on is called.
+	At(of string, more int64) (ready <-chan struct{}, on func(), err error)
+}
+
 // Test drives operations against a target.
 type Test struct {
 	Name   string
@@ -65,6 +73,9 @@ type Test struct {
 	// Generations is how many generations of an object the test may write;
 	// nil: one. Later tests count on above them.
 	Generations func(p *Plan, options any) int64
+	// Repeats: while a fault that ends the round is still to come, the test is
+	// done again and again, so that it finds something under way.
+	Repeats bool
 	// Run does the items [t.From, t.To). It is called from several goroutines
 	// at once and returns an error only if the test itself could not go on:
 	// what the target refuses or does not answer goes into the history.
@@ -106,10 +117,12 @@ type Check struct {
 
 // Control is a scenario that shows that a check works.
 type Control struct {
-	Name     string       // what is planted
-	Scenario string       // a scenario file with one scenario, which lists the check
-	Wants    verdict.Kind // the finding that the check must make; empty: none
-	Needs    func() error // why this machine cannot run it; nil: any can
+	Name     string         // what is planted
+	Scenario string         // a scenario file with one scenario, which lists the check
+	Wants    verdict.Kind   // the finding that the check must make; empty: none
+	Also     []verdict.Kind // that may come with it: one fault may break several promises
+	Exact    bool           // it counts operations, and is never scaled
+	Needs    func() error   // why this machine cannot run it; nil: any can
 }
 
 func register[T any](m *map[string]*T, what, name string, v *T) {

@@ -247,12 +247,7 @@ func (run *run) goesOn() bool {
 // drive runs the tests in the order written, while faults come and go. ended:
 // a fault has ended the round.
 func (run *run) drive(ctx context.Context) (ended bool, err error) {
-	p := run.env.Plan
-	var total int64
-	for i := range p.Tests {
-		total += p.Items(i)
-	}
-	run.enter(verdict.Drive, total)
+	run.env.event(verdict.Event{State: verdict.Drive})
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	run.endRound = cancel
@@ -272,7 +267,7 @@ func (run *run) drive(ctx context.Context) (ended bool, err error) {
 		}
 	}
 	if len(errs) == 0 {
-		errs = append(errs, run.tests(ctx))
+		errs = append(errs, run.passes(ctx))
 	}
 	if errors.Join(errs...) == nil {
 		for _, wait := range ending { // what has been written waits for its power cut
@@ -291,9 +286,38 @@ func (run *run) drive(ctx context.Context) (ended bool, err error) {
 	return ended, errors.Join(errs...)
 }
 
-func (run *run) tests(ctx context.Context) error {
+// passes does the tests, and those that repeat again for as long as a fault
+// that ends the round is to come and they find something to do.
+func (run *run) passes(ctx context.Context) error {
+	if err := run.tests(ctx, func(*Test) bool { return true }); err != nil {
+		return err
+	}
+	for ctx.Err() == nil && run.goesOn() {
+		before := run.env.Meter.operations()
+		if err := run.tests(ctx, func(t *Test) bool { return t.Repeats }); err != nil {
+			return err
+		}
+		if run.env.Meter.operations() == before {
+			return nil
+		}
+	}
+	return nil
+}
+
+// tests does the wanted ones of the plan's tests, in the order written.
+func (run *run) tests(ctx context.Context, wanted func(*Test) bool) error {
 	p := run.env.Plan
+	var total int64
 	for i, use := range p.Tests {
+		if wanted(use.Test) {
+			total += p.Items(i)
+		}
+	}
+	run.env.Meter.Enter(verdict.Drive, total)
+	for i, use := range p.Tests {
+		if !wanted(use.Test) {
+			continue
+		}
 		err := run.Executor.Execute(ctx, p, p.Tasks(i), func(ctx context.Context, t Task) error {
 			err := use.Test.Run(ctx, run.env, run.lives[use.Test.Target][t.Target], t, use.Options)
 			run.env.Meter.Done(t.To - t.From)
@@ -344,6 +368,7 @@ func (run *run) judge(ctx context.Context) error {
 }
 
 func (run *run) found(f verdict.Finding) {
+	run.env.findings.Add(1)
 	run.mu.Lock()
 	if len(run.findings) == maxFindings {
 		run.dropped++

@@ -69,6 +69,9 @@ func (r *Runner) runControl(ctx context.Context, c *Check, k Control, sd seed.Se
 	if len(scenarios) != 1 || len(scenarios[0].Checks) != 1 || scenarios[0].Checks[0].Check.Name != c.Name {
 		return nil, fmt.Errorf("control %q of %s wants one scenario with that check alone", k.Name, c.Name)
 	}
+	if k.Exact {
+		a.Scale = 0
+	}
 	p, err := scenarios[0].Plan(sd, 0, a)
 	if err != nil {
 		return nil, err
@@ -92,14 +95,19 @@ func (k Control) misjudged(out *Outcome) string {
 		return fmt.Sprintf("missed: the verdict is %s %s", out.Verdict, out.Why)
 	}
 	var planted, blamed []string
+	wanted := false
 	for _, f := range out.Faults {
 		planted = append(planted, f.Planted...)
 	}
 	for _, f := range out.Findings {
-		if f.Kind != k.Wants {
+		wanted = wanted || f.Kind == k.Wants
+		if f.Kind != k.Wants && !slices.Contains(k.Also, f.Kind) {
 			return fmt.Sprintf("misnamed: %v", f)
 		}
 		blamed = append(blamed, f.Object)
+	}
+	if !wanted {
+		return fmt.Sprintf("found, but nothing is %s: %v", k.Wants, out.Findings[0])
 	}
 	if len(planted) == 0 { // the fault does not know what it damaged
 		return ""

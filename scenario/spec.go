@@ -87,12 +87,13 @@ type Bucket struct {
 
 // Volume describes a volume that a scenario requires.
 type Volume struct {
-	Name       string `yaml:"name" doc:"by which tests, faults and checks say on; default volume-1, volume-2, …"`
-	Device     string `yaml:"device" doc:"soft, dm, a block device's path, or none (then path)"`
-	Filesystem string `yaml:"filesystem" doc:"what is made on the device" enum:"ext4,xfs,btrfs"`
-	Size       Size   `yaml:"size" doc:"of the device"`
-	Mount      string `yaml:"mount" doc:"mount options"`
-	Path       string `yaml:"path" doc:"a directory that is there already, instead of a device"`
+	Name       string    `yaml:"name" doc:"by which tests, faults and checks say on; default volume-1, volume-2, …"`
+	Device     string    `yaml:"device" doc:"soft, dm, a block device's path, or none (then path)"`
+	Filesystem string    `yaml:"filesystem" doc:"what is made on the device" enum:"ext4,xfs,btrfs"`
+	Size       Size      `yaml:"size" doc:"of the device"`
+	Mount      string    `yaml:"mount" doc:"mount options"`
+	Flusher    *Duration `yaml:"flusher" doc:"how often dirty pages are sent to a breakable disk, unsynced, as a busy kernel does it: without that a missing sync hides; 0s: never; default 10ms where the power is cut"`
+	Path       string    `yaml:"path" doc:"a directory that is there already, instead of a device"`
 }
 
 // Buckets is a number of buckets or a list that describes each.
@@ -163,6 +164,7 @@ type Files struct {
 	Count  Amount      `yaml:"count" doc:"how many; default 10" max:"1000000000"`
 	Size   Range[Size] `yaml:"size" doc:"of each; a range is drawn once a file; default 1M"`
 	Prefix string      `yaml:"prefix" doc:"the directory that they are in"`
+	Names  string      `yaml:"names" doc:"plain: digits; odd: 255 bytes with every byte that a name may have; default plain" enum:"plain,odd"`
 }
 
 // Expect turns a verdict round: pass if findings came, all of them of these

@@ -20,6 +20,7 @@ type Finding struct {
 	First    time.Time `json:"first_seen"`         // when it was seen first
 	Last     time.Time `json:"last_seen"`          // when it was looked at last
 	Stable   bool      `json:"stable"`             // the last look showed the same as the first
+	Blame    string    `json:"blame,omitempty"`    // which layer broke the promise, where that can be known
 	Evidence string    `json:"evidence,omitempty"` // the file that holds more, if any
 }
 

@@ -37,7 +37,7 @@ func flakeyCreate() *cobra.Command {
 	f.add(c)
 	flags := c.Flags()
 	flags.StringVar(&f.size, "size", "512MiB", "`SIZE` of the disk, such as 512MiB or 4GiB")
-	flags.StringVar(&f.cache, "cache", "0", "`SIZE` of the write cache: above it the oldest writes become durable; 0: no limit")
+	flags.StringVar(&f.cache, "cache", "0", "`SIZE` of the write cache: above it the oldest writes become durable; 0: 64 MiB of what is overwritten, no limit for what is written for the first time")
 	flags.StringVar(&f.memory, "memory", "0", "`SIZE` of memory for content; 0: three quarters of what is free")
 	flags.IntVar(&f.block, "block-size", 512, "logical block in `BYTES`, the unit that is never torn: 512 or 4096")
 	flags.StringVar(&f.fs, "fs", "", "make a file system of this `TYPE`: ext4, xfs or btrfs; with --from: mount as this")

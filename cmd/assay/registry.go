@@ -10,6 +10,7 @@ import (
 	"github.com/seed-1b600011/assay/machine"
 	"github.com/seed-1b600011/assay/object"
 	"github.com/seed-1b600011/assay/scenario"
+	"github.com/seed-1b600011/assay/volume"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 )
@@ -18,6 +19,7 @@ import (
 func newRegistry(w object.World) *scenario.Registry {
 	reg := &scenario.Registry{}
 	object.Register(reg, w)
+	volume.Register(reg, soft.Driver{})
 	return reg
 }
 

@@ -25,6 +25,7 @@ type config struct {
 	BlockSize int       `json:"block_size"`
 	Cache     int64     `json:"cache,omitempty"`
 	Memory    int64     `json:"memory"`
+	Ready     int64     `json:"ready,omitempty"`
 	Record    string    `json:"record,omitempty"`
 	From      *From     `json:"from,omitempty"`
 	Seed      seed.Seed `json:"seed"`

@@ -26,6 +26,9 @@ const (
 	answerBound = 20 * time.Second
 	// clientsMax is how many connections are served at once; more wait.
 	clientsMax = 32
+	// readyBound is how long a new disk waits for memory that is made ready
+	// before it serves; what is still missing then comes while it does.
+	readyBound = 2 * time.Second
 )
 
 // ready is what a daemon says once it serves.
@@ -88,6 +91,11 @@ func run(ctx context.Context, c config, ledger *machine.Ledger, stdout io.Writer
 	if err := s.begin(ctx, first); err != nil {
 		giveUp()
 		return errors.Join(err, s.keeper.end(), done())
+	}
+	select {
+	case <-first.Ready():
+	case <-time.After(readyBound):
+	case <-ctx.Done():
 	}
 	err = s.talk(ctx, stdout)
 	ending, cancel := context.WithTimeout(rest, answerBound)

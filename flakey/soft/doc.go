@@ -46,6 +46,11 @@
 // # Memory
 //
 // The content is in the daemon's memory, outside the memory cgroup of the
-// caller where the machine allows it. A disk whose limit is used up is broken:
-// it fails, Stats and Status say why, and nothing that it did is to be believed.
+// caller where the machine allows it. A disk of 1 GiB or more takes memory for
+// all of itself when it is made, but no more than an eighth of what the machine
+// has left; it waits for that up to 2 s, and gives back what it has not used
+// within 30 s. Else its first pass would wait for the machine, and in a virtual
+// machine for the host, page by page. Smaller disks take what they are written.
+// A disk whose limit is used up is broken: it fails, Stats and Status say why,
+// and nothing that it did is to be believed.
 package soft

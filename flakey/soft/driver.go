@@ -85,12 +85,12 @@ func (d Driver) prepare(o flakey.Options) (config, error) {
 	if err := d.Supports(""); err != nil {
 		return config{}, err
 	}
-	memory, err := memoryFor(o)
+	memory, ready, err := memoryFor(o)
 	if err != nil {
 		return config{}, err
 	}
 	c := config{Version: protocol, Name: o.Name, Token: machine.Token(), Size: o.Size, BlockSize: o.BlockSize,
-		Cache: o.Cache, Memory: memory, Seed: o.Seed}
+		Cache: o.Cache, Memory: memory, Ready: ready, Seed: o.Seed}
 	if c.BlockSize == 0 {
 		c.BlockSize = flakey.SectorSize
 	}

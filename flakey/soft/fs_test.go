@@ -137,6 +137,52 @@ func TestFlusher(t *testing.T) {
 	}
 }
 
+// TestUnmountOfADeadMount: it waits for nobody, not even for a device that
+// answers nothing, and what was under way goes on.
+func TestUnmountOfADeadMount(t *testing.T) {
+	if err := machine.SupportsFilesystem("ext4"); err != nil {
+		t.Skip(err)
+	}
+	l := newLab(t)
+	d := l.open(t, flakey.Options{Name: l.name("fs"), Size: 64 * mib})
+	if err := machine.Mkfs(t.Context(), d.Path(), "ext4"); err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(l.dir, "m")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	mount := func() *machine.MountPoint {
+		m, err := machine.Mount(t.Context(), l.ledger, d.Path(), dir, "ext4", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m
+	}
+	m := mount()
+	want := bytes.Repeat([]byte("x"), 1<<20)
+	writeSynced(t, filepath.Join(dir, "f"), want, false)
+	if err := d.Set(t.Context(), flakey.Fault{Kind: flakey.Hang}); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Unmount(t.Context(), machine.UnmountOptions{Dead: true}); err != nil {
+		t.Error(err)
+	}
+	if on, err := machine.MountedAt(dir); err != nil || len(on) > 0 {
+		t.Errorf("mounted: %v, %v", on, err)
+	}
+	if err := d.Set(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	m = mount()
+	if got, err := os.ReadFile(filepath.Join(dir, "f")); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("what was written: %d bytes, %v", len(got), err)
+	}
+	if err := m.Unmount(t.Context(), machine.UnmountOptions{}); err != nil {
+		t.Error(err)
+	}
+}
+
 // mkfs makes a file system and mounts it.
 func (l *lab) mkfs(t *testing.T, device, fs string) *machine.MountPoint {
 	t.Helper()

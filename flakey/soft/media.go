@@ -17,7 +17,7 @@ func newMedium(c config) (*medium.Medium, *recording.Writer, error) {
 			return nil, nil, err
 		}
 	}
-	m, err := medium.New(medium.Options{Size: c.Size, BlockSize: c.BlockSize, Cache: c.Cache, Memory: c.Memory, Seed: c.Seed, Recorder: w})
+	m, err := medium.New(medium.Options{Size: c.Size, BlockSize: c.BlockSize, Cache: c.Cache, Memory: c.Memory, Ready: c.Ready, Seed: c.Seed, Recorder: w})
 	if err != nil {
 		return nil, nil, errors.Join(err, closeRecording(w))
 	}

@@ -84,7 +84,11 @@ func (m *mounts) unmount(ctx context.Context, dir string, o machine.UnmountOptio
 // again mounts the new device wherever the dead one was mounted.
 func (m *mounts) again(ctx context.Context, device string) error {
 	before := m.list()
-	errs := []error{m.unmount(ctx, "", machine.UnmountOptions{Patience: deadPatience, Force: true})}
+	o := machine.UnmountOptions{Dead: true}
+	if slices.ContainsFunc(before, func(m Mount) bool { return m.FS == "btrfs" }) {
+		o = machine.UnmountOptions{Patience: deadPatience, Force: true} // see UnmountOptions.Dead
+	}
+	errs := []error{m.unmount(ctx, "", o)}
 	for _, want := range before {
 		errs = append(errs, m.mount(ctx, device, want.besideItself()))
 	}

@@ -54,22 +54,35 @@ func canOpen(path, why, instead string) error {
 // it does.
 func available() (int64, error) { return machine.AvailableMemory(true) }
 
-// memoryFor is the limit of a disk's memory, in bytes. A disk without a limit
-// of its own must fit into three quarters of what there is; one with a limit
-// may be larger than that, and is broken once more is written to it.
-func memoryFor(o flakey.Options) (int64, error) {
+// largeDisk is from which size on a disk gets memory before it is written to.
+// Smaller ones are made by the dozen, to hold little.
+const largeDisk = 1 << 30
+
+// readyBeside is for the versions beside those that readers see, in bytes.
+const readyBeside = 64 << 20
+
+// memoryFor is the limit of a disk's memory, and how much of it is made ready
+// at once, in bytes. A disk without a limit of its own must fit into three
+// quarters of what there is; one with a limit may be larger than that, and is
+// broken once more is written to it. An eighth of what there is, at most, is
+// made ready.
+func memoryFor(o flakey.Options) (memory, ready int64, err error) {
 	have, err := available()
 	if err != nil {
-		return 0, fmt.Errorf("soft: how much memory there is: %w", err)
+		return 0, 0, fmt.Errorf("soft: how much memory there is: %w", err)
 	}
 	most := have / 4 * 3
+	memory = o.Memory
 	switch {
-	case o.Memory > most:
-		return 0, refuse("soft: disk %q: %d MiB of memory is wanted, and three quarters of what this machine has free is %d MiB", o.Name, o.Memory>>20, most>>20)
-	case o.Memory > 0:
-		return o.Memory, nil
-	case o.Size > most:
-		return 0, refuse("soft: disk %q of %d MiB: its content lives in memory, and three quarters of what this machine has free is %d MiB; a smaller disk, or a limit of memory for one that will never be full", o.Name, o.Size>>20, most>>20)
+	case memory > most:
+		return 0, 0, refuse("soft: disk %q: %d MiB of memory is wanted, and three quarters of what this machine has free is %d MiB", o.Name, memory>>20, most>>20)
+	case memory == 0 && o.Size > most:
+		return 0, 0, refuse("soft: disk %q of %d MiB: its content lives in memory, and three quarters of what this machine has free is %d MiB; a smaller disk, or a limit of memory for one that will never be full", o.Name, o.Size>>20, most>>20)
+	case memory == 0:
+		memory = most
 	}
-	return most, nil
+	if o.Size >= largeDisk {
+		ready = min(o.Size+readyBeside, memory, have/8)
+	}
+	return memory, ready, nil
 }

@@ -11,11 +11,14 @@ import (
 
 // wait holds a request up for the hangs and delays that touch it, and gives
 // the other faults that are on. It holds no lock.
-func (m *Medium) wait(off, n int64) (faultSet, syscall.Errno) {
-	faults, errno := m.hang(off, n)
+func (m *Medium) wait(sort flakey.Sort, off, n int64) (faultSet, syscall.Errno) {
+	faults, errno := m.hang(sort, off, n)
 	for i, f := range faults {
 		if f.Kind != flakey.Delay {
 			return faults[i:], errno
+		}
+		if !f.concerns(sort) {
+			continue
 		}
 		if _, ok := f.take(m, off, n); ok && !m.pause(f) {
 			return nil, syscall.EIO
@@ -26,7 +29,7 @@ func (m *Medium) wait(off, n int64) (faultSet, syscall.Errno) {
 
 // hang waits until no hang that touches the request is on, and gives the
 // faults that are on then, without hangs.
-func (m *Medium) hang(off, n int64) (faultSet, syscall.Errno) {
+func (m *Medium) hang(sort flakey.Sort, off, n int64) (faultSet, syscall.Errno) {
 again:
 	p := m.faults.Load()
 	if m.dead.Load() {
@@ -38,6 +41,9 @@ again:
 	for i, f := range *p {
 		if f.Kind != flakey.Hang {
 			return (*p)[i:], 0
+		}
+		if !f.concerns(sort) {
+			continue
 		}
 		if _, ok := f.take(m, off, n); !ok {
 			continue
@@ -67,7 +73,7 @@ func (m *Medium) pause(f *fault) bool {
 
 func (m *Medium) readFaulty(p []byte, off int64) syscall.Errno {
 	n := int64(len(p))
-	faults, errno := m.wait(off, n)
+	faults, errno := m.wait(flakey.Reads, off, n)
 	if errno != 0 {
 		return errno
 	}
@@ -118,7 +124,7 @@ func (f *fault) corrupt(p []byte, i uint64) bool {
 }
 
 func (m *Medium) changeFaulty(c change) syscall.Errno {
-	faults, errno := m.wait(c.off, c.n)
+	faults, errno := m.wait(flakey.Writes, c.off, c.n)
 	if errno != 0 {
 		return errno
 	}
@@ -213,7 +219,7 @@ func (m *Medium) misdirect(f *fault, asked change, c *change) {
 }
 
 func (m *Medium) flushFaulty() (dropped bool, _ syscall.Errno) {
-	faults, errno := m.wait(0, m.o.Size)
+	faults, errno := m.wait(flakey.Flushes, 0, m.o.Size)
 	if errno != 0 {
 		return false, errno
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -17,6 +18,7 @@ const (
 	minAhead    = 4 << 20 / pageSize  // pages: backed ahead of need at least, once it is worth it
 	maxAhead    = 64 << 20 / pageSize // and at most
 	growStep    = 16 << 20 / pageSize // pages: how often the host is asked whether it has more
+	readyTime   = 30 * time.Second    // how long memory that was made ready waits to be used
 	smallMemory = 64 << 20            // bytes: up to that huge pages are not worth it
 	reserve     = 64 << 20            // bytes that are left to the host
 	maxTransit  = 16 << 20 / pageSize // pages: on their way back to the kernel at once
@@ -44,15 +46,18 @@ type arena struct {
 	next      uint32   // the first page that was never handed out
 	populated uint32   // the first page that the kernel has not been asked to back
 	ready     int      // pages that are to be backed before anybody needs them
+	populates int      // keepers that do so now
 	warm      []uint32 // free pages that are backed by memory
 	cold      []uint32 // free pages that were given back
 	keepsAll  bool     // the kernel takes nothing back
 	grown     int      // pages that got memory since the host was asked
 	available func() (int64, error)
 
-	wake chan struct{} // to the keeper: there may be something to do
-	quit chan struct{}
-	done sync.WaitGroup // the keepers have ended
+	prepared chan struct{} // closed when what is to be ready is, or cannot be
+	enough   *time.Timer   // ends what was made ready and is not used
+	wake     chan struct{} // to the keeper: there may be something to do
+	quit     chan struct{}
+	done     sync.WaitGroup // the keepers have ended
 }
 
 // newArena allows so many bytes of memory, 0 being three quarters of what is
@@ -80,8 +85,8 @@ func newArena(memory, ready int64, available func() (int64, error)) (*arena, err
 	}
 	a := &arena{
 		mapping: mapping, counts: counts, limit: int(limit), users: 1, next: 1, populated: 1, available: available,
-		ready: int(min((ready+pageSize-1)/pageSize, limit)),
-		wake:  make(chan struct{}, 1), quit: make(chan struct{}),
+		ready:    int(min((ready+pageSize-1)/pageSize, limit)),
+		prepared: make(chan struct{}), wake: make(chan struct{}, 1), quit: make(chan struct{}),
 	}
 	skip := -int(uintptr(unsafe.Pointer(&mapping[0]))) & (hugeSize - 1)
 	a.mem = mapping[skip:]
@@ -93,7 +98,10 @@ func newArena(memory, ready int64, available func() (int64, error)) (*arena, err
 	for range 2 {
 		a.done.Go(a.keep)
 	}
-	if a.ready > 0 {
+	if a.ready == 0 {
+		close(a.prepared)
+	} else {
+		a.enough = time.AfterFunc(readyTime, a.unready)
 		a.nudge()
 	}
 	return a, nil
@@ -242,6 +250,9 @@ func (a *arena) leave() error {
 	a.mu.Unlock()
 	if !last {
 		return nil
+	}
+	if a.enough != nil {
+		a.enough.Stop()
 	}
 	close(a.quit)
 	a.done.Wait()

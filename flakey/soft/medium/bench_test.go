@@ -72,6 +72,28 @@ func BenchmarkMedium(b *testing.B) {
 	}
 }
 
+// BenchmarkUnflushed is a disk that is written over and over with no flush,
+// once all the memory that older versions may have is theirs.
+func BenchmarkUnflushed(b *testing.B) {
+	for _, n := range []int{128 << 10, 4 << 10} {
+		b.Run(fmt.Sprintf("write %dk", n>>10), func(b *testing.B) {
+			m := written(b)
+			defer m.Close()
+			data := make([]byte, n)
+			for i := range 2 * benchSize / n {
+				m.WriteAt(data, nextPlace(i, n))
+			}
+			b.SetBytes(int64(n))
+			b.ResetTimer()
+			for i := range b.N {
+				m.WriteAt(data, nextPlace(i, n))
+			}
+			b.StopTimer()
+			b.ReportMetric(float64(m.Stats().Memory)/benchSize, "memory/live")
+		})
+	}
+}
+
 func written(b *testing.B) *Medium {
 	m, err := New(Options{Size: benchSize, Memory: 2 << 30})
 	if err != nil {

@@ -31,9 +31,7 @@ func (m *Medium) apply(c change) syscall.Errno {
 	if err != nil {
 		return m.breaks("write", err)
 	}
-	if limit := m.o.Cache; limit > 0 && m.dirtyBytes.Load() > limit {
-		m.evictTo(limit - limit/8)
-	}
+	m.bound()
 	return errno
 }
 
@@ -153,13 +151,16 @@ const (
 func (m *Medium) putLeaf(l *leaf, in int64, data []byte, n int64, seq uint64) error {
 	var places [leafPages]place
 	first, last := int(in/pageSize), int((in+n-1)/pageSize)
-	need := 0
+	need, older := 0, int64(0)
 	for slot := first; slot <= last; slot++ {
 		from, size := part(slot, in, n)
 		p := m.placeOf(l, slot, m.mask(from, size), size, data == nil)
 		places[slot] = p
 		if p == fresh {
 			need++
+		}
+		if (p == fresh || p == hole) && l.now(slot) != 0 {
+			older++
 		}
 	}
 	var ids [leafPages]uint32
@@ -193,6 +194,7 @@ func (m *Medium) putLeaf(l *leaf, in int64, data []byte, n int64, seq uint64) er
 		added += m.bytesOf(v.blocks)
 	}
 	if added > 0 {
+		m.older.Add(older)
 		m.dirtied(l, added)
 	}
 	return nil

@@ -35,6 +35,7 @@ func (m *Medium) twin() (*Medium, error) {
 		}
 	}
 	t.dirtyBytes.Store(m.dirtyBytes.Load())
+	t.older.Store(m.older.Load())
 	t.seq.Store(m.seq.Load())
 	t.cuts = m.cuts
 	return t, nil

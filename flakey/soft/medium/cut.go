@@ -44,6 +44,7 @@ func (m *Medium) Cut(k flakey.Keep) (*Medium, flakey.Cut, error) {
 	}
 	m.dirty = nil
 	m.dirtyBytes.Store(0)
+	m.older.Store(0)
 	if r := m.o.Recorder; r != nil {
 		if _, err := r.Cut(recording.Cut{Keep: k, Cut: c}); err != nil {
 			after.breaks("record", err)

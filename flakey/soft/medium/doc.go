@@ -24,8 +24,12 @@
 //   - More than Options.Cache bytes written and not flushed (each write counts,
 //     also of the same block): the oldest become durable, until an eighth of
 //     the cache is free, counted in Stats.Evicted. Writes of different blocks of
-//     one page of 4096 bytes go together. Without a limit the same
-//     happens when memory ends.
+//     one page of 4096 bytes go together. The same happens when memory ends.
+//   - Without Options.Cache: more than 64 MiB of older versions, which only a
+//     power cut would show (those durable included), and the oldest writes become
+//     durable until a quarter of that is free, counted as above. So all of a disk
+//     that is written for the first time may be at stake, and of one that is
+//     overwritten without a flush the last 48 MiB at least, in whole pages.
 //
 // A block is at stake in a power cut if it was written, discarded or zeroed
 // since it was last durable; but discarding or zeroing what is zero is nothing.
@@ -51,12 +55,13 @@
 // page for each page of the disk, until the flush; the durable page is kept
 // beside it, since a power cut may want it back, and so is each version
 // between. Versions that wrote different blocks of a page share one. A flush
-// frees all but the newest. Beside that there are 32 bytes a version, 0.3 % for
-// tables, freed pages of up to a sixth of the content (or 12 MiB), which the next
-// writes take, and on a disk that grows up to 64 MiB made ready ahead, or
-// Options.Ready. More free memory than that is given back to the kernel. In a
-// virtual machine whose host takes free memory back, the first touch of a byte
-// was seen to be thirty times slower than the next: that is what Ready is for.
+// frees all but the newest, and older ones have a limit, see above. Beside that
+// there are 32 bytes a version, 0.3 % for tables, freed pages of up to a sixth
+// of the content (or 12 MiB), which the next writes take, and on a disk that
+// grows up to 64 MiB made ready ahead, or, for 30 s, Options.Ready. More free
+// memory than that is given back to the kernel. In a virtual machine whose host
+// takes free memory back, the first touch of a byte was seen to be thirty times
+// slower than the next: that is what Ready is for.
 //
 // When Options.Memory is used up, or the machine has less than 80 MiB left, the
 // oldest writes become durable, which frees what they have replaced. Where that

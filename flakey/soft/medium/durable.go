@@ -1,10 +1,8 @@
 package medium
 
 import (
-	"cmp"
 	"math"
 	"math/bits"
-	"slices"
 )
 
 // everything is later than every version.
@@ -15,11 +13,13 @@ const everything = math.MaxUint64
 func (m *Medium) commit(upTo uint64) (blocks int64) {
 	still := m.dirty[:0]
 	var freed []uint32
+	gone := int64(0)
 	for _, l := range m.dirty {
 		l.mu.Lock()
-		n := int64(0)
+		n, before := int64(0), len(freed)
 		n, freed = l.commit(upTo, freed)
 		blocks += n
+		gone += int64(len(freed) - before)
 		if len(l.versions) > 0 {
 			still = append(still, l)
 		} else {
@@ -32,6 +32,7 @@ func (m *Medium) commit(upTo uint64) (blocks int64) {
 		}
 	}
 	m.arena.release(freed)
+	m.older.Add(-gone)
 	clear(m.dirty[len(still):])
 	m.dirty = still
 	m.dirtyBytes.Add(-blocks * int64(m.o.BlockSize))
@@ -63,44 +64,4 @@ func (l *leaf) commit(upTo uint64, freed []uint32) (blocks int64, _ []uint32) {
 		l.versions = nil // a leaf that was overwritten often would keep room for all of that
 	}
 	return blocks, freed
-}
-
-// evictTo makes the oldest writes durable until at most so many bytes are not.
-func (m *Medium) evictTo(target int64) {
-	m.gate.Lock()
-	defer m.gate.Unlock()
-	over := m.dirtyBytes.Load() - target
-	if m.dead.Load() || over <= 0 {
-		return // somebody else has
-	}
-	type age struct {
-		newest uint64
-		bytes  int64
-	}
-	var ages []age
-	for _, l := range m.dirty {
-		l.mu.RLock()
-		for i := range l.versions {
-			ages = append(ages, age{l.versions[i].newest, m.bytesOf(l.versions[i].blocks)})
-		}
-		l.mu.RUnlock()
-	}
-	slices.SortFunc(ages, func(a, b age) int { return cmp.Compare(a.newest, b.newest) })
-	var upTo uint64
-	for _, a := range ages {
-		if over -= a.bytes; over <= 0 {
-			upTo = a.newest
-			break
-		}
-	}
-	if upTo == 0 {
-		return
-	}
-	if r := m.o.Recorder; r != nil {
-		if _, err := r.Evict(int(upTo) - 1); err != nil {
-			m.breaks("record", err)
-			return
-		}
-	}
-	m.n.evicted.Add(m.commit(upTo))
 }

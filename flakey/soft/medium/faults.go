@@ -115,8 +115,12 @@ func (m *Medium) check(f flakey.Fault) error {
 		return fmt.Errorf("sectors %d to %d: none", w.FromSector, w.ToSector)
 	case !(w.Probability >= 0 && w.Probability <= 1):
 		return fmt.Errorf("probability %v: want 0 (which is 1) to 1", w.Probability)
-	case w.Count < 0:
-		return fmt.Errorf("count %d: want 0 (no limit) or more", w.Count)
+	case w.Count < 0 || w.Skip < 0:
+		return fmt.Errorf("count %d, skip %d: want 0 or more", w.Count, w.Skip)
+	case w.Only != "" && f.Kind != flakey.Delay && f.Kind != flakey.Hang:
+		return fmt.Errorf("only %s: %s touches one sort of request as it is", w.Only, f.Kind)
+	case w.Only != "" && w.Only != flakey.Reads && w.Only != flakey.Writes && w.Only != flakey.Flushes:
+		return fmt.Errorf("only %q: want %s, %s or %s", w.Only, flakey.Reads, flakey.Writes, flakey.Flushes)
 	case f.Flags != 0:
 		return fmt.Errorf("flags %#x: dm-flakey compares them with those of a bio, which do not reach a disk in user space; leave them out, or use device-mapper", f.Flags)
 	case !corrupts && (f.Nth != 0 || f.Value != 0):
@@ -142,6 +146,10 @@ func (m *Medium) room(f flakey.Fault) int64 {
 	return a.hi/bs - (a.lo+bs-1)/bs
 }
 
+// concerns says whether f touches requests of a sort; it is asked of those that
+// can touch several.
+func (f *fault) concerns(sort flakey.Sort) bool { return f.Where.Only == "" || f.Where.Only == sort }
+
 // take says whether f acts on a request of n bytes at off, which is of the sort
 // that it touches; i is what its choices are drawn by.
 func (f *fault) take(m *Medium, off, n int64) (i uint64, ok bool) {
@@ -149,6 +157,9 @@ func (f *fault) take(m *Medium, off, n int64) (i uint64, ok bool) {
 		return 0, false
 	}
 	i = f.seen.Add(1) - 1
+	if i < uint64(f.Where.Skip) {
+		return i, false
+	}
 	if p := f.Where.Probability; p != 0 && !f.chance.Chance(i, p) {
 		return i, false
 	}

@@ -28,8 +28,28 @@ func (a *arena) keep() {
 				a.nudge() // the other, if it sleeps
 			}
 		}
+		a.nowPrepared()
+		a.withdraw()
 		a.giveBack()
 	}
+}
+
+func (a *arena) nowPrepared() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	select {
+	case <-a.prepared:
+	default:
+		close(a.prepared)
+	}
+}
+
+// unready ends the time for which memory was kept ready.
+func (a *arena) unready() {
+	a.mu.Lock()
+	a.ready = 0
+	a.mu.Unlock()
+	a.nudge()
 }
 
 func (a *arena) nudge() {
@@ -71,7 +91,13 @@ func (a *arena) populate(can *bool) bool {
 		return false
 	}
 	a.populated = from + uint32(n)
+	a.populates++
 	a.mu.Unlock()
+	defer func() {
+		a.mu.Lock()
+		a.populates--
+		a.mu.Unlock()
+	}()
 	// It changes no content, so it does not matter if the pages are handed out
 	// and written meanwhile.
 	if unix.Madvise(a.mem[int(from)*pageSize:(int(from)+n)*pageSize], unix.MADV_POPULATE_WRITE) != nil {
@@ -83,6 +109,23 @@ func (a *arena) populate(can *bool) bool {
 		return false
 	}
 	return true
+}
+
+// withdraw gives memory back that was made ready and not used. The lock keeps
+// whoever allocates away from pages that are about to be empty again.
+func (a *arena) withdraw() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for a.ready == 0 && a.populates == 0 && int(a.populated) > int(a.next)+maxAhead {
+		n := min(int(a.populated)-int(a.next)-maxAhead, hugeSize/pageSize)
+		from := int(a.populated) - n
+		if discardMemory(a.mem[from*pageSize:int(a.populated)*pageSize]) != nil {
+			return
+		}
+		a.populated = uint32(from)
+		a.mu.Unlock() // let others in
+		a.mu.Lock()
+	}
 }
 
 // spare is how many free pages keep their memory, for the next writes: up to
@@ -125,16 +168,21 @@ func (a *arena) forget(ids []uint32) error {
 		for j < len(ids) && ids[j] == ids[j-1]-1 {
 			j++
 		}
-		b := a.mem[int(ids[j-1])*pageSize : (int(ids[i])+1)*pageSize]
-		// Locked memory has a call of its own, since Linux 5.18; before that it stays.
-		if unix.Madvise(b, unix.MADV_DONTNEED) != nil {
-			if err := unix.Madvise(b, unix.MADV_DONTNEED_LOCKED); err != nil {
-				return err
-			}
+		if err := discardMemory(a.mem[int(ids[j-1])*pageSize : (int(ids[i])+1)*pageSize]); err != nil {
+			return err
 		}
 		i = j
 	}
 	return nil
+}
+
+// discardMemory gives memory back to the kernel. Locked memory has a call of
+// its own, since Linux 5.18; before that it stays.
+func discardMemory(b []byte) error {
+	if unix.Madvise(b, unix.MADV_DONTNEED) == nil {
+		return nil
+	}
+	return unix.Madvise(b, unix.MADV_DONTNEED_LOCKED)
 }
 
 // hostMemory is how many bytes can be had where this process is.

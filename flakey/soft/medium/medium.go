@@ -17,9 +17,9 @@ import (
 type Options struct {
 	Size      int64 // bytes, a multiple of 4096, up to flakey.MaxSize
 	BlockSize int   // bytes of the logical block: 512 or 4096; 0 is 512
-	Cache     int64 // bytes that may be written and not flushed; 0: no limit but memory
+	Cache     int64 // bytes that may be written and not flushed; 0: no limit but 64 MiB of older versions
 	Memory    int64 // bytes for content, of this medium and all that come from it; 0: three quarters of what the machine has left
-	Ready     int64 // bytes of it to take at once, in the background: a first pass over them is then as fast as a second
+	Ready     int64 // bytes of it to take at once, in the background: a first pass over them is then as fast as a second. What is not used within 30 s is given back
 	Seed      seed.Seed
 	Recorder  *recording.Writer // of everything that is done; nil: none. The caller closes it after the medium.
 }
@@ -65,6 +65,7 @@ type Medium struct {
 	dirtyMu    sync.Mutex
 	dirty      []*leaf      // that have versions
 	dirtyBytes atomic.Int64 // of versions
+	older      atomic.Int64 // pages of memory that are held and that no reader sees
 
 	setMu  sync.Mutex
 	faults atomic.Pointer[faultSet] // nil: none
@@ -141,6 +142,10 @@ func (m *Medium) breaks(doing string, err error) syscall.Errno {
 	m.broken.CompareAndSwap(nil, &err)
 	return syscall.EIO
 }
+
+// Ready is closed when the memory that Options.Ready asks for is there, or is
+// not to be had.
+func (m *Medium) Ready() <-chan struct{} { return m.arena.prepared }
 
 // Mark writes a text into the recording; without one it does nothing.
 func (m *Medium) Mark(text string) error {

@@ -95,10 +95,17 @@ func TestMemoryIsGivenBack(t *testing.T) {
 // TestReady: memory is there before anybody writes, no more than was asked for,
 // and is used then.
 func TestReady(t *testing.T) {
+	none := mustNew(t, Options{Size: 1 << 30, Memory: 1 << 30})
+	<-none.Ready()
+	none.Close()
 	m := mustNew(t, Options{Size: 1 << 30, Memory: 1 << 30, Ready: 24 << 20})
 	defer m.Close()
-	for range 5000 {
-		if m.Stats().Memory == 24<<20-pageSize && resident(t, m.arena) >= 24<<20-pageSize { // page 0 is a hole
+	<-m.Ready()
+	if n := m.Stats().Memory; n != 24<<20-pageSize { // page 0 is a hole
+		t.Errorf("%d bytes are ready", n)
+	}
+	for range 5000 { // the last huge pages may be under way
+		if resident(t, m.arena) >= 24<<20-pageSize {
 			break
 		}
 		time.Sleep(time.Millisecond)
@@ -112,6 +119,43 @@ func TestReady(t *testing.T) {
 	}
 	if n := m.Stats().Memory; n != 24<<20-pageSize {
 		t.Errorf("%d bytes in use", n)
+	}
+}
+
+// TestReadyEnds: what was made ready and nobody uses goes back, and what is
+// written before, meanwhile and afterwards stays.
+func TestReadyEnds(t *testing.T) {
+	m := mustNew(t, Options{Size: 1 << 30, Memory: 1 << 30, Ready: 160 << 20})
+	defer m.Close()
+	eventually := func(what string, is func() bool) {
+		t.Helper()
+		for range 20_000 {
+			if is() {
+				return
+			}
+			time.Sleep(time.Millisecond)
+		}
+		t.Errorf("%s: resident %d MiB, %d counted", what, resident(t, m.arena)>>20, m.Stats().Memory>>20)
+	}
+	data := make([]byte, pageSize)
+	write := func(from, to int64) {
+		for page := from; page < to; page += pageSize {
+			errno(t, "write", m.WriteAt(fillBlocks(pageSize, 1, uint32(page)+1), page), 0)
+		}
+	}
+	<-m.Ready()
+	const third = 10 << 20
+	write(0, third)
+	m.arena.unready()
+	write(third, 2*third)
+	most := int64(2*third + maxAhead*pageSize + hugeSize)
+	eventually("what is not used is not given back", func() bool { return m.Stats().Memory <= most && resident(t, m.arena) <= most })
+	write(2*third, 3*third)
+	for page := int64(0); page < 3*third; page += pageSize {
+		errno(t, "read", m.ReadAt(data, page), 0)
+		if v := binary.LittleEndian.Uint32(data); v != uint32(page)+1 {
+			t.Fatalf("page %d holds %d", page, v)
+		}
 	}
 }
 

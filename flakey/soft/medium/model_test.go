@@ -143,10 +143,16 @@ func accounts(t *rapid.T, media ...*Medium) {
 	t.Helper()
 	held := map[uint32]int{}
 	for _, m := range media {
-		dirty := int64(0)
+		dirty, older := int64(0), int64(0)
 		for l := range m.tree.all(0, m.leaves) {
 			for _, id := range l.holds(nil) {
 				held[id]++
+				older++
+			}
+			for slot := range leafPages {
+				if l.now(slot) != 0 {
+					older--
+				}
 			}
 			for i := range l.versions {
 				dirty += m.bytesOf(l.versions[i].blocks)
@@ -155,8 +161,8 @@ func accounts(t *rapid.T, media ...*Medium) {
 				t.Fatalf("a leaf with versions is not among the dirty ones")
 			}
 		}
-		if dirty != m.Stats().Dirty {
-			t.Fatalf("%d bytes are dirty, %d are counted", dirty, m.Stats().Dirty)
+		if dirty != m.Stats().Dirty || older != m.older.Load() {
+			t.Fatalf("%d bytes are dirty, %d are counted; %d pages are older, %d are counted", dirty, m.Stats().Dirty, older, m.older.Load())
 		}
 	}
 	a := media[0].arena

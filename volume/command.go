@@ -1,0 +1,187 @@
+package volume
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+
+	"github.com/seed-1b600011/assay/machine"
+	"golang.org/x/sys/unix"
+)
+
+// order is what a command's keeper is told.
+type order struct {
+	Args  []string `json:"args"`
+	Stdin string   `json:"stdin,omitempty"` // a file; empty: nothing
+	Merge bool     `json:"merge,omitempty"` // standard error goes with standard output
+}
+
+// keeper runs one command of a user's in a process beside it, which takes in
+// what the command leaves behind and ends all of it when its own parent goes.
+// The command writes to the parent's pipe directly: what is in the pipe
+// outlives it. Both are in one process group, so that both can be stopped at
+// once.
+var keeper = machine.Daemon("volume-command", func(ctx context.Context, args []string, _ io.Reader, _ io.Writer) error {
+	var o order
+	if len(args) != 1 || json.Unmarshal([]byte(args[0]), &o) != nil || len(o.Args) == 0 {
+		return errors.New("volume: want an order")
+	}
+	if err := machine.AdoptOrphans(); err != nil {
+		return err
+	}
+	cmd := exec.Command(o.Args[0], o.Args[1:]...)
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	if o.Merge {
+		cmd.Stderr = os.Stdout
+	}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pgid: os.Getpid()}
+	if o.Stdin != "" {
+		in, err := os.Open(o.Stdin)
+		if err != nil {
+			return err
+		}
+		defer in.Close()
+		cmd.Stdin = in
+	}
+	if err := cmd.Start(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(notStarted)
+	}
+	os.Stdout.Close() // a command that closes its own then shows its end
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	select {
+	case <-ctx.Done():
+		return machine.KillDescendants(context.Background())
+	case err := <-ended:
+		bounded, cancel := context.WithTimeout(context.Background(), endPatience)
+		defer cancel()
+		left := machine.KillDescendants(bounded) // what it left in the background would hold the volume
+		os.Exit(exitOf(err, left))
+	}
+	return nil
+})
+
+// Exit statuses of the keeper that are not the command's.
+const (
+	notStarted = 127 // as a shell says it
+	signaled   = 128 // and the signal, as a shell says it
+)
+
+func exitOf(err, left error) int {
+	var exit *exec.ExitError
+	switch {
+	case left != nil:
+		fmt.Fprintln(os.Stderr, left)
+		return notStarted
+	case err == nil:
+		return 0
+	case !errors.As(err, &exit):
+		fmt.Fprintln(os.Stderr, err)
+		return notStarted
+	case exit.Exited():
+		return exit.ExitCode()
+	}
+	if ws, ok := exit.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
+		return signaled + int(ws.Signal())
+	}
+	return notStarted
+}
+
+// command is one that runs on a volume.
+type command struct {
+	v     *Volume
+	child *machine.Child
+	read  chan struct{} // closed when all that it printed has been read
+}
+
+// start runs a command of the user's; {volume} and {volume:NAME} in its words
+// stand for directories.
+func (v *Volume) start(o order) (*command, error) {
+	args := make([]string, len(o.Args))
+	for i, a := range o.Args {
+		args[i] = v.expand(a)
+	}
+	o.Args = args
+	b, err := json.Marshal(o)
+	if err != nil {
+		return nil, err
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.ended {
+		return nil, errEnded
+	}
+	child, err := keeper.Start(context.Background(), v.env.Ledger, string(b))
+	if err != nil {
+		return nil, err
+	}
+	c := &command{v: v, child: child, read: make(chan struct{})}
+	v.commands[c] = struct{}{}
+	return c, nil
+}
+
+var errEnded = errors.New("the round has ended")
+
+func (v *Volume) expand(word string) string {
+	word = strings.ReplaceAll(word, "{volume}", v.CommandDir())
+	for _, o := range v.all {
+		word = strings.ReplaceAll(word, "{volume:"+o.Name()+"}", o.CommandDir())
+	}
+	return word
+}
+
+// freeze stops the command; it prints nothing more. thaw lets it go on.
+func (c *command) freeze() { c.signal(unix.SIGSTOP) }
+func (c *command) thaw()   { c.signal(unix.SIGCONT) }
+
+func (c *command) signal(s syscall.Signal) {
+	select {
+	case <-c.child.Done():
+	default:
+		_ = unix.Kill(-c.child.PID(), s) // it may end at this moment
+	}
+}
+
+// kill ends the command with all that it has started, and waits until what was
+// in its pipe is read.
+func (c *command) kill(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, endPatience)
+	defer cancel()
+	if err := c.child.KillTree(ctx); err != nil {
+		return err
+	}
+	select {
+	case <-c.read:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("a process that the command has started holds its output open: %w", context.Cause(ctx))
+	}
+}
+
+// over forgets a command that has ended.
+func (c *command) over() {
+	c.v.mu.Lock()
+	defer c.v.mu.Unlock()
+	delete(c.v.commands, c)
+}
+
+// exit is the command's exit status, or why it has none.
+func (c *command) exit() (int, error) {
+	<-c.child.Done()
+	var e *exec.ExitError
+	err := c.child.Err()
+	switch {
+	case err == nil:
+		return 0, nil
+	case errors.As(err, &e) && e.Exited() && e.ExitCode() != notStarted:
+		return e.ExitCode(), nil
+	}
+	return 0, err
+}

@@ -1,0 +1,110 @@
+package volume
+
+import (
+	"fmt"
+
+	"github.com/seed-1b600011/assay/flakey/soft"
+	"github.com/seed-1b600011/assay/machine"
+	"github.com/seed-1b600011/assay/scenario"
+	"github.com/seed-1b600011/assay/verdict"
+)
+
+// sound is a control on a soft disk: a check, its volume and what is done there.
+type sound struct {
+	check, fs, files, tests, faults string
+	size                            string // of the volume; empty: the least that the file system takes, or more
+}
+
+func (c sound) scenario() string {
+	faults := ""
+	if c.faults != "" {
+		faults = "  faults: [" + c.faults + "]\n"
+	}
+	if c.size == "" {
+		c.size = map[string]string{"ext4": "64M", "xfs": "320M", "btrfs": "160M"}[c.fs]
+	}
+	return fmt.Sprintf("- name: control\n  required: {volumes: [{device: soft, filesystem: %s, size: %s}]}\n"+
+		"  files: %s\n  concurrency: 4\n  tests: [%s]\n%s  checks: [%s]\n  timeout: 2m\n", c.fs, c.size, c.files, c.tests, faults, c.check)
+}
+
+// control names what is planted in it.
+func (c sound) control(name string, wants verdict.Kind, also ...verdict.Kind) scenario.Control {
+	return scenario.Control{Name: name + " (" + c.fs + ")", Wants: wants, Also: also, Exact: true, Needs: needs(c.fs), Scenario: c.scenario()}
+}
+
+// needs says why this machine cannot run a control on a file system.
+func needs(fs string) func() error {
+	return func() error {
+		if err := (soft.Driver{}).Supports(""); err != nil {
+			return err
+		}
+		return machine.SupportsFilesystem(fs)
+	}
+}
+
+// Of twenty files of four blocks, write-files makes 140 operations: each is
+// created, written, synced, and so is its directory. A fault that begins there
+// meets only what the next test does.
+const (
+	twenty  = "{count: 20, size: 256K}"
+	written = "after: {operations: 140}"
+	third   = `path: "00000003", ` + written
+)
+
+func fileControls() []scenario.Control {
+	files := func(fs, tests, faults string) sound {
+		return sound{check: "check-files", fs: fs, files: twenty, tests: tests, faults: faults}
+	}
+	const all = "write-files, rewrite-files, append-files: {writes: 2}, rename-files, delete-files"
+	return []scenario.Control{
+		files("ext4", all, "power-cut: {every: {min: 100ms, max: 400ms}, times: 4}").control("power cuts under all that is done to files", ""),
+		files("xfs", all, "power-cut: {every: {min: 100ms, max: 400ms}, times: 4}").control("power cuts under all that is done to files", ""),
+		files("btrfs", all, "power-cut: {every: {min: 100ms, max: 400ms}, times: 4}").control("power cuts under all that is done to files", ""),
+		files("ext4", all, "kill: {every: {min: 100ms, max: 300ms}, times: 3}").control("kills under all that is done to files", ""),
+		files("xfs", "write-files, rewrite-files", "error-flushes: {probability: 0.05, "+written+"}").control("flushes fail, and the file system says so", ""),
+		files("ext4", "write-files, rewrite-files", "error-writes: {"+third+"}").control("the writes of a file fail, and fsync says so", ""),
+
+		files("ext4", "write-files", "drop-flushes, power-cut: {after: {operations: 130}, keep: none}").control("new files are synced on a disk that drops flushes", verdict.Lost),
+		files("ext4", "write-files, rewrite-files", "drop-flushes: {"+written+"}, power-cut: {after: {operations: 230}, keep: none}").control("overwrites are synced on a disk that drops flushes", verdict.Stale),
+		files("ext4", "write-files, delete-files", "drop-flushes: {"+written+"}, power-cut: {after: {operations: 170}, keep: none}").control("unlinks are synced on a disk that drops flushes", verdict.Resurrected),
+		files("ext4", "write-files, rewrite-files", "drop-writes: {"+third+"}").control("the writes of one file in 20 are dropped", verdict.Stale),
+		files("xfs", "write-files, rewrite-files", "tear-writes: {"+third+", count: 1}").control("one write is torn", verdict.Stale),
+		files("ext4", "write-files, rewrite-files", "corrupt-writes: {"+third+", count: 1}").control("one bit of one file in 20 is flipped on its way to the disk", verdict.Corrupt),
+		files("ext4", "write-files, rewrite-files: {direct: true, block: 16K, writes: 1}", "misdirect-writes: {"+third+", count: 1}").control("one block goes to another place", verdict.Misdirected, verdict.Stale),
+	}
+}
+
+func fsckControls() []scenario.Control {
+	const all = "write-files, rename-files, delete-files, write-files, rename-files, delete-files, write-files"
+	fsck := func(fs, faults string) sound {
+		return sound{check: "check-fsck", fs: fs, files: "{count: 200, size: 4K}", tests: all, faults: faults}
+	}
+	dropped := fsck("ext4", "drop-writes: {probability: 0.3}")
+	dropped.size = "16M" // with the smallest journal, what is dropped soon is the inode tables too
+	return []scenario.Control{
+		fsck("ext4", "power-cut: {every: {min: 100ms, max: 300ms}, times: 3}").control("power cuts", ""),
+		fsck("xfs", "power-cut: {every: {min: 100ms, max: 300ms}, times: 3}").control("power cuts", ""),
+		fsck("btrfs", "power-cut: {every: {min: 100ms, max: 300ms}, times: 3}").control("power cuts", ""),
+		dropped.control("one in three writes is dropped", verdict.Corrupt, verdict.Unreadable),
+	}
+}
+
+// Commands of controls. A shell appends numbers to a file and promises each; the
+// reader wants all that it gets to be in it.
+const (
+	appendUnsynced = `[sh, -c, "n=0; while :; do n=$((n+1)); echo $n >> $0/log; echo $n; done", "{volume}"]`
+	appendSynced   = `[sh, -c, "touch $0/log; sync $0; n=$(wc -l < $0/log); while :; do n=$((n+1)); echo $n >> $0/log; sync $0/log; echo $n; done", "{volume}"]`
+	readLog        = `[sh, -c, "test -e $0/log || { echo no log; exit 1; }; want=$(sort -n | tail -n 1); have=$(grep -ac . $0/log); [ $have -ge ${want:-0} ] || { echo $have of $want; exit 1; }", "{volume}"]`
+)
+
+func execControls() []scenario.Control {
+	of := func(writer, faults string) string {
+		return "- name: control\n  required: {volumes: [{device: soft, filesystem: ext4, size: 64M, mount: commit=1000}]}\n" +
+			"  tests:\n    - exec: {command: " + writer + "}\n  faults: [" + faults + "]\n  checks:\n    - exec: {command: " + readLog + ", expects: acknowledged}\n  timeout: 2m\n"
+	}
+	return []scenario.Control{
+		{Name: "lines are promised without a sync, then power fails", Wants: verdict.Lost, Needs: needs("ext4"), Scenario: of(appendUnsynced, "power-cut: {after: 300ms, keep: none}")},
+		{Name: "each line is synced, on a disk that drops flushes", Wants: verdict.Lost, Needs: needs("ext4"), Scenario: of(appendSynced, "drop-flushes, power-cut: {after: 500ms, keep: none}")},
+		{Name: "each line is synced, then power fails", Needs: needs("ext4"), Scenario: of(appendSynced, "power-cut: {every: {min: 200ms, max: 400ms}, times: 3}")},
+	}
+}

@@ -1,0 +1,121 @@
+package volume
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/seed-1b600011/assay/flakey"
+	"github.com/seed-1b600011/assay/scenario"
+)
+
+const powerCutName = "power-cut"
+
+// powerCut are the options of the fault of that name.
+type powerCut struct {
+	Keep        string  `yaml:"keep" doc:"what survives of that which no flush has covered; default random" enum:"none,all,prefix,random"`
+	Probability float64 `yaml:"probability" doc:"of each block to survive, with keep: random; default 0.5" min:"0" max:"1"`
+}
+
+// Validate refuses a probability that nothing is drawn by.
+func (p *powerCut) Validate() error {
+	if p.Probability != 0 && p.Keep != string(flakey.KeepRandom) {
+		return errors.New("a probability is of keep: random only")
+	}
+	return nil
+}
+
+// Fault model: the power of the volume's disk and of everything that uses it
+// goes at one moment. All that runs there is stopped first, so that nothing is
+// promised after it, and the disk's power then goes while the kernel still
+// works on their requests; whatever they had said before is a promise, also
+// what was in a pipe. The disk keeps what package flakey says; the kernel's
+// memory of the volume is gone.
+func registerPowerCut(r *scenario.Registry) {
+	r.Fault(scenario.Fault{Name: powerCutName, Doc: "power fails: what was not flushed may be lost", Target: scenario.VolumeKind, EndsRound: true,
+		Options: powerCut{Keep: string(flakey.KeepRandom)},
+		Inject: func(ctx context.Context, e *scenario.Env, l scenario.Live, options any) (scenario.Injected, error) {
+			return l.(*Volume).cutPower(context.WithoutCancel(ctx), *options.(*powerCut))
+		}})
+}
+
+// acted is a fault that is over when it has begun.
+type acted struct{ touched int64 }
+
+func (a acted) Touched(context.Context) (int64, error) { return a.touched, nil }
+func (a acted) Stop(context.Context) error             { return nil }
+
+const cutBound = 20 * time.Second
+
+func (v *Volume) cutPower(ctx context.Context, o powerCut) (scenario.Injected, error) {
+	ctx, cancel := context.WithTimeout(ctx, cutBound)
+	defer cancel()
+	k := flakey.Keep{Mode: flakey.Mode(o.Keep), Probability: o.Probability, Seed: v.env.Plan.Draw("power-cut", v.Name()).Index(uint64(v.env.Round()))}
+	v.freeze()
+	v.countFlushes(ctx)
+	cut, err := v.disk.PowerCut(ctx, k)
+	if err != nil {
+		return nil, errors.Join(err, v.kill(ctx))
+	}
+	v.faults.mu.Lock()
+	for _, d := range v.faults.on { // the disk that was plugged in has none
+		d.list = nil
+	}
+	v.faults.mu.Unlock()
+	if err := v.kill(ctx); err != nil {
+		return nil, err
+	}
+	// What was in the kernel's memory alone is no block of the disk, and was at
+	// stake all the same.
+	return acted{max(cut.AtStake, 1)}, nil
+}
+
+// killing are no options.
+type killing struct{}
+
+// Fault model: the processes that use the volume are ended by SIGKILL; kernel
+// and disk go on.
+func registerKill(r *scenario.Registry) {
+	r.Fault(scenario.Fault{Name: "kill", Doc: "the processes of the tests are killed; kernel and disk go on", Target: scenario.VolumeKind, EndsRound: true,
+		Options: killing{},
+		Inject: func(ctx context.Context, e *scenario.Env, l scenario.Live, options any) (scenario.Injected, error) {
+			if err := l.(*Volume).kill(context.WithoutCancel(ctx)); err != nil {
+				return nil, err
+			}
+			return acted{1}, nil
+		}})
+	r.Fault(scenario.Fault{Name: "pause", Doc: "the processes of the tests are stopped for a time (SIGSTOP, SIGCONT)", Target: scenario.VolumeKind,
+		Options: killing{},
+		Inject: func(ctx context.Context, e *scenario.Env, l scenario.Live, options any) (scenario.Injected, error) {
+			return l.(*Volume).pause(), nil
+		}})
+}
+
+// paused is a volume whose processes are stopped.
+type paused struct{ v *Volume }
+
+func (v *Volume) pause() paused {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for c := range v.commands {
+		c.freeze()
+	}
+	if v.worker != nil {
+		_ = v.worker.Freeze()
+	}
+	return paused{v}
+}
+
+func (p paused) Touched(context.Context) (int64, error) { return 1, nil }
+
+func (p paused) Stop(context.Context) error {
+	p.v.mu.Lock()
+	defer p.v.mu.Unlock()
+	for c := range p.v.commands {
+		c.thaw()
+	}
+	if p.v.worker != nil {
+		_ = p.v.worker.Thaw()
+	}
+	return nil
+}

@@ -1,0 +1,351 @@
+package volume
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/seed-1b600011/assay/flakey"
+	"github.com/seed-1b600011/assay/flakey/soft"
+	"github.com/seed-1b600011/assay/machine"
+	"github.com/seed-1b600011/assay/scenario"
+	"github.com/seed-1b600011/assay/verdict"
+	"golang.org/x/sys/unix"
+)
+
+const fileExists = syscall.EEXIST
+
+// Defaults of a volume that a scenario leaves open.
+const (
+	defaultFilesystem = "ext4"
+	defaultSize       = 1 << 30 // bytes
+	defaultFlusher    = 10 * time.Millisecond
+)
+
+// world is what this package was registered with.
+type world struct{ drivers []flakey.Driver }
+
+func (w world) driver(name string) flakey.Driver {
+	for _, d := range w.drivers {
+		if d.Name() == name {
+			return d
+		}
+	}
+	return nil
+}
+
+// kindOf is what sort of thing a volume is on: a driver's name, "none" for a
+// directory, or a path.
+func kindOf(v scenario.Volume) string {
+	switch {
+	case v.Device != "":
+		return v.Device
+	case v.Path != "":
+		return "none"
+	}
+	return "soft"
+}
+
+func isDevice(kind string) bool { return strings.HasPrefix(kind, "/") }
+
+// refuse tells what of a scenario's volumes cannot be.
+func (w world) refuse(s *scenario.Spec) error {
+	for _, v := range s.Required.Volumes {
+		kind := kindOf(v)
+		switch {
+		case kind == "none" && v.Path == "":
+			return fmt.Errorf("volume %s: device none wants a path", v.Name)
+		case kind == "none" && (v.Filesystem != "" || v.Size != 0 || v.Mount != ""):
+			return fmt.Errorf("volume %s: filesystem, size and mount are of a device, and it is a directory", v.Name)
+		case kind != "none" && v.Path != "":
+			return fmt.Errorf("volume %s: a path is of a volume without a device", v.Name)
+		case kind == "none" && !filepath.IsAbs(v.Path):
+			return fmt.Errorf("volume %s: path %q: want an absolute one", v.Name, v.Path)
+		case isDevice(kind) && v.Size != 0:
+			return fmt.Errorf("volume %s: %s has the size that it has", v.Name, kind)
+		case kind != "none" && !isDevice(kind) && w.driver(kind) == nil:
+			return fmt.Errorf("volume %s: there is no device %q: want %s, the path of a block device, or none with a path", v.Name, kind, w.names())
+		}
+		for _, f := range s.Faults {
+			if f.Fault.Target == scenario.VolumeKind && needsDisk(f.Fault.Name) && (f.Aim.On == "" || f.Aim.On == v.Name) && w.driver(kind) == nil {
+				return fmt.Errorf("volume %s: the fault %s needs a breakable disk: device %s", v.Name, f.Fault.Name, w.names())
+			}
+		}
+	}
+	return nil
+}
+
+func (w world) names() string {
+	var all []string
+	for _, d := range w.drivers {
+		all = append(all, d.Name())
+	}
+	return strings.Join(all, " or ")
+}
+
+// prepare makes the volumes of a plan.
+func (w world) prepare(ctx context.Context, e *scenario.Env) (lives []scenario.Live, err error) {
+	defer func() {
+		if err != nil {
+			for _, l := range slices.Backward(lives) {
+				err = errors.Join(err, l.Close(context.WithoutCancel(ctx)))
+			}
+			lives = nil
+		}
+	}()
+	var all []*Volume
+	defer func() {
+		for _, v := range all {
+			v.all = all
+		}
+	}()
+	for _, spec := range e.Plan.Required.Volumes {
+		v := &Volume{spec: spec, env: e, commands: map[*command]struct{}{}}
+		v.forget()
+		all = append(all, v)
+		lives = append(lives, v)
+		if err := w.make(ctx, v); err != nil {
+			return lives, fmt.Errorf("volume %s: %w", spec.Name, err)
+		}
+		v.surveyed = true // there is nothing
+	}
+	return lives, nil
+}
+
+func (w world) make(ctx context.Context, v *Volume) error {
+	kind := kindOf(v.spec)
+	switch {
+	case kind == "none":
+		if err := v.takeDirectory(); err != nil {
+			return err
+		}
+		return v.begin(ctx)
+	case isDevice(kind):
+		if err := checkBlank(ctx, kind); err != nil {
+			return scenario.Misconfigured(kind, "%v", err)
+		}
+		v.device = kind
+	default:
+		if err := v.openDisk(ctx, w.driver(kind)); err != nil {
+			return err
+		}
+	}
+	if err := v.mountPoint(); err != nil {
+		return err
+	}
+	if err := machine.Mkfs(ctx, v.Device(), v.filesystem()); err != nil {
+		return scenario.Misconfigured("volume "+v.Name(), "%v", err)
+	}
+	if err := v.mount(ctx); err != nil {
+		return err
+	}
+	if v.broken != nil {
+		return scenario.Misconfigured("volume "+v.Name(), "%v", v.broken)
+	}
+	return v.begin(ctx)
+}
+
+// takeDirectory makes a directory of the run's own in the one that was given.
+// The child makes it, for the file system may hang; the ledger has it before.
+func (v *Volume) takeDirectory() error {
+	v.root, v.place = filepath.Clean(v.spec.Path), "assay-"+machine.Token()[:12]
+	dir, err := filepath.EvalSymlinks(v.env.Dir)
+	if err != nil {
+		return err
+	}
+	root, err := filepath.EvalSymlinks(v.root)
+	if err != nil {
+		return scenario.Misconfigured("volume "+v.Name(), "%v", err)
+	}
+	if dir == root || strings.HasPrefix(dir, root+"/") {
+		return scenario.Misconfigured("--dir "+v.env.Ledger.Dir(), "it lies in the volume %s, %s, that is to be judged by what it holds", v.Name(), root)
+	}
+	if sameFilesystem(dir, root) {
+		v.env.Say(fmt.Sprintf("%s is on the file system that keeps this run's own records (%s): if it took both back together, nothing here could see it", v.root, dir))
+	}
+	gone, err := v.env.Ledger.Intend("directory", filepath.Join(v.root, v.place))
+	if err == nil {
+		v.gone = append(v.gone, gone)
+	}
+	return err
+}
+
+func sameFilesystem(a, b string) bool {
+	var x, y unix.Stat_t
+	return unix.Stat(a, &x) == nil && unix.Stat(b, &y) == nil && x.Dev == y.Dev
+}
+
+func (v *Volume) openDisk(ctx context.Context, d flakey.Driver) (err error) {
+	if err := d.Supports(""); err != nil {
+		return scenario.Misconfigured("volume "+v.Name(), "%v", err)
+	}
+	size := int64(v.spec.Size)
+	if size == 0 {
+		size = defaultSize
+	}
+	var needs []flakey.Kind
+	for _, f := range v.env.Plan.Faults {
+		if k := flakey.Kind(f.Fault.Name); slices.Contains(flakey.Kinds(), k) && (f.Aim.On == "" || f.Aim.On == v.Name()) {
+			needs = append(needs, k)
+		}
+	}
+	v.disk, err = flakey.Open(ctx, flakey.Options{Name: "v" + machine.Token()[:12], Size: size,
+		Seed: v.env.Plan.Draw("volumes", v.Name()), Needs: needs, Ledger: v.env.Ledger}, d)
+	if soft.IsRefused(err) {
+		return scenario.Misconfigured("volume "+v.Name(), "%v", err)
+	}
+	return err
+}
+
+// mountPoint makes the directory to mount on: not in the run's own, which goes
+// with all that is in it.
+func (v *Volume) mountPoint() error {
+	parent := filepath.Join(v.env.Ledger.Dir(), "mnt")
+	if err := os.MkdirAll(parent, 0o700); err != nil {
+		return err
+	}
+	v.root = filepath.Join(parent, machine.Token()[:12]+"-"+slug(v.Name()))
+	gone, err := v.env.Ledger.Intend("mount-point", v.root)
+	if err != nil {
+		return err
+	}
+	v.gone = append(v.gone, func() error {
+		if err := os.Remove(v.root); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+		_ = os.Remove(parent) // the last one takes it along
+		return gone()
+	})
+	return os.Mkdir(v.root, 0o700)
+}
+
+func slug(name string) string {
+	return strings.Map(func(c rune) rune {
+		if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' {
+			return c
+		}
+		return '-'
+	}, name[:min(len(name), 40)])
+}
+
+func (v *Volume) filesystem() string {
+	if v.spec.Filesystem == "" {
+		return defaultFilesystem
+	}
+	return v.spec.Filesystem
+}
+
+func (v *Volume) mountOptions() string {
+	options := v.spec.Mount
+	if v.filesystem() == "xfs" { // a dead one of the same name may not have gone yet
+		options = strings.TrimPrefix(options+",nouuid", ",")
+	}
+	return options
+}
+
+// blank is how much of a device must be zeros before a file system is made on
+// it: more than any label, partition table or superblock that is known.
+const blank = 1 << 20
+
+// checkBlank refuses a device that may be somebody's. It may hang, and is not
+// waited for beyond ctx.
+func checkBlank(ctx context.Context, device string) error {
+	if _, err := machine.DeviceSize(device); err != nil {
+		return err
+	}
+	done := make(chan error, 1)
+	go func() {
+		f, err := os.OpenFile(device, os.O_RDONLY|unix.O_EXCL, 0)
+		if err != nil {
+			done <- err
+			return
+		}
+		defer f.Close()
+		b := make([]byte, blank)
+		n, err := io.ReadFull(f, b)
+		for _, c := range b[:n] {
+			if c != 0 {
+				err = errors.New("something is on it: this test would overwrite it all. If nobody needs it, clear it first (wipefs -a, and zeros over the first MiB)")
+				break
+			}
+		}
+		if errors.Is(err, io.ErrUnexpectedEOF) {
+			err = nil
+		}
+		done <- err
+	}()
+	ctx, cancel := context.WithTimeout(ctx, mountPatience)
+	defer cancel()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("it does not answer: %w", context.Cause(ctx))
+	}
+}
+
+// isFilesystem tells an error of what is on the device from one of the machine.
+func isFilesystem(err error) bool {
+	var errno syscall.Errno
+	return errors.As(err, &errno) && errno != unix.EBUSY && errno != unix.EPERM && errno != unix.ENOMEM && errno != unix.EINTR
+}
+
+// startFlusher starts what stands in for the kernel's flusher, where the power
+// is cut.
+func (v *Volume) startFlusher(ctx context.Context) error {
+	every := time.Duration(0)
+	for _, f := range v.env.Plan.Faults {
+		if f.Fault.Name == powerCutName {
+			every = defaultFlusher
+		}
+	}
+	if v.spec.Flusher != nil {
+		every = time.Duration(*v.spec.Flusher)
+	}
+	if every == 0 || v.disk == nil {
+		return nil
+	}
+	f, err := soft.StartFlusher(context.WithoutCancel(ctx), v.env.Ledger, v.root, max(every, time.Millisecond))
+	if err != nil {
+		return err
+	}
+	v.flusher = f
+	return nil
+}
+
+func (v *Volume) stopFlusher(ctx context.Context) {
+	if v.flusher != nil {
+		if err := v.flusher.Stop(ctx); err != nil {
+			v.env.Say(fmt.Sprintf("%s: %v", v.Name(), err)) // it hangs with the disk, and goes with it
+		}
+		v.flusher = nil
+	}
+}
+
+// unmountable is the finding of a volume that holds promises and cannot be
+// mounted, told once.
+func (v *Volume) unmountable() []verdict.Finding {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.broken == nil || v.told {
+		return nil
+	}
+	v.told = true
+	now := time.Now()
+	return []verdict.Finding{{Kind: verdict.Unreadable, Target: v.Name(), First: now, Last: now,
+		Promised: fmt.Sprintf("a file system (%s) that holds what it acknowledged: %d operations in this run", v.filesystem(), v.env.Meter.Promises()),
+		Found:    v.broken.Error()}}
+}
+
+func (v *Volume) mountable() bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.broken == nil
+}

@@ -1,0 +1,86 @@
+package volume
+
+import (
+	"bufio"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+)
+
+// promises are the lines that the commands of a volume have printed, in a file
+// of the run's own.
+type promises struct {
+	mu    sync.Mutex
+	file  *os.File
+	out   *bufio.Writer
+	lines int64
+	bytes int64
+	round int64 // of them, in this round
+	last  string
+	at    time.Time // of the last
+}
+
+// Limits of what a command may promise.
+const (
+	lineMax     = 1 << 20 // bytes
+	promisesMax = 4 << 30 // bytes of all lines
+)
+
+func (p *promises) open(dir, volume string) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.file != nil {
+		return nil
+	}
+	f, err := os.OpenFile(filepath.Join(dir, slug(volume)+".promises"), os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o600)
+	if err != nil {
+		return err
+	}
+	p.file, p.out = f, bufio.NewWriterSize(f, 64<<10)
+	return nil
+}
+
+// add takes a line without its end.
+func (p *promises) add(line []byte) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.lines++
+	p.round++
+	p.bytes += int64(len(line)) + 1
+	p.last, p.at = string(line[:min(len(line), 200)]), time.Now()
+	if _, err := p.out.Write(line); err != nil {
+		return err
+	}
+	return p.out.WriteByte('\n')
+}
+
+// all is the file with every promise in it.
+func (p *promises) all() (path string, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.file == nil {
+		return "", nil
+	}
+	return p.file.Name(), p.out.Flush()
+}
+
+func (p *promises) newRound() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.round = 0
+}
+
+func (p *promises) close() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.file == nil {
+		return nil
+	}
+	err := p.out.Flush()
+	if closed := p.file.Close(); err == nil {
+		err = closed
+	}
+	p.file = nil
+	return err
+}

@@ -1,0 +1,136 @@
+package worker
+
+import (
+	"encoding/binary"
+	"errors"
+	"syscall"
+
+	"github.com/seed-1b600011/assay/content"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	readSize = 1 << 20
+	// holeMin is the shortest hole that is not read, in bytes: what the file
+	// system says is a hole reads as zeros.
+	holeMin = 1 << 20
+)
+
+// read reads a file to its end, classified: the first of the tags is what is
+// wanted, the others are possible too. Its pages are dropped first, so that
+// what is read is the disk's wherever the kernel lets go of them.
+func (s *served) read(r request) Answer {
+	fd, err := s.below(r.path, unix.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return of(err)
+	}
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return of(err)
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFREG || len(r.tags) == 0 {
+		return Answer{Errno: syscall.EINVAL}
+	}
+	_ = unix.Fadvise(fd, 0, 0, unix.FADV_DONTNEED)
+	_ = unix.Fadvise(fd, 0, 0, unix.FADV_SEQUENTIAL)
+	var spans []content.Span
+	for at := int64(0); at < st.Size; {
+		data, end := dataAt(fd, at, st.Size)
+		if data-at >= holeMin || data == st.Size && data > at {
+			spans = append(spans, content.Span{From: at, To: data, Class: content.Zero})
+			at = data
+			continue
+		}
+		more, err := s.classify(fd, at, end, r.tags)
+		spans = append(spans, more...)
+		if err != nil {
+			a := of(err)
+			a.Bytes = st.Size
+			return a
+		}
+		at = end
+	}
+	return Answer{Bytes: st.Size, Data: appendSpans(nil, spans)}
+}
+
+// dataAt is where data begins from at on, and where the next hole worth
+// skipping follows it.
+func dataAt(fd int, at, size int64) (data, end int64) {
+	data, err := unix.Seek(fd, at, unix.SEEK_DATA)
+	if errors.Is(err, unix.ENXIO) {
+		return size, size // nothing but a hole
+	}
+	if err != nil || data-at < holeMin {
+		data = at // not worth it, or not known
+	}
+	for end = data; end < size; {
+		hole, err := unix.Seek(fd, end, unix.SEEK_HOLE)
+		if err != nil || hole >= size {
+			return data, size
+		}
+		next, err := unix.Seek(fd, hole, unix.SEEK_DATA)
+		if errors.Is(err, unix.ENXIO) {
+			next = size
+		} else if err != nil {
+			return data, size
+		}
+		if next-hole >= holeMin {
+			return data, hole
+		}
+		end = next
+	}
+	return data, size
+}
+
+// classify reads [from, to).
+func (s *served) classify(fd int, from, to int64, tags []content.Tag) ([]content.Span, error) {
+	buf := s.buffers.get(readSize)
+	defer s.buffers.put(buf)
+	c := content.NewClassifier(from, tags[0], tags[1:]...)
+	for at := from; at < to; {
+		n, err := retry(func() (int, error) { return unix.Pread(fd, buf[:min(int64(len(buf)), to-at)], at) })
+		if err != nil {
+			return c.Sum(), err
+		}
+		if n == 0 {
+			break // shorter than it was a moment ago
+		}
+		if _, err := c.Write(buf[:n]); err != nil {
+			return c.Sum(), err
+		}
+		at += int64(n)
+	}
+	return c.Sum(), nil
+}
+
+func appendSpans(b []byte, spans []content.Span) []byte {
+	b = binary.AppendUvarint(b, uint64(len(spans)))
+	for _, p := range spans {
+		b = append(b, byte(p.Class))
+		b = binary.AppendVarint(b, p.From)
+		b = binary.AppendVarint(b, p.To)
+		b = appendTag(b, p.Is)
+		b = binary.AppendVarint(b, p.IsOff)
+		b = binary.AppendVarint(b, p.BitsWrong)
+		b = binary.AppendVarint(b, p.FirstWrong)
+	}
+	return b
+}
+
+func parseSpans(b []byte) ([]content.Span, error) {
+	d := reader{b: b}
+	n := d.uvarint()
+	if n > uint64(len(d.b)/spanMin) {
+		return nil, errFrame
+	}
+	spans := make([]content.Span, n)
+	for i := range spans {
+		spans[i] = content.Span{Class: content.Class(d.byte()), From: d.varint(), To: d.varint(), Is: d.tag(),
+			IsOff: d.varint(), BitsWrong: d.varint(), FirstWrong: d.varint()}
+	}
+	if d.bad || len(d.b) > 0 {
+		return nil, errFrame
+	}
+	return spans, nil
+}
