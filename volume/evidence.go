@@ -9,9 +9,11 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/seed-1b600011/assay/flakey"
 	"github.com/seed-1b600011/assay/flakey/recording"
+	"github.com/seed-1b600011/assay/flakey/soft"
 	"github.com/seed-1b600011/assay/machine"
 	"github.com/seed-1b600011/assay/scenario"
 	"golang.org/x/sys/unix"
@@ -25,9 +27,9 @@ import (
 // rerecorder is a disk whose recording begins anew with a power cut.
 type rerecorder interface{ RecordNext(path string) }
 
-// replayer is a driver that makes a disk as it was after so many records.
+// replayer is a driver that makes a disk as it was at a moment of a recording.
 type replayer interface {
-	Replay(ctx context.Context, o flakey.Options, path string, records int) (flakey.Disk, error)
+	OpenFrom(ctx context.Context, o flakey.Options, from soft.From) (*soft.Disk, error)
 }
 
 // recordings are the files of one volume.
@@ -35,7 +37,7 @@ type recordings struct {
 	now    string // that is being written; empty: none
 	last   string // of the round that the last power cut ended
 	ended  int    // that round
-	wanted bool   // as evidence
+	wanted string // as evidence
 }
 
 // recorded is whether the disk of a volume is recorded.
@@ -69,7 +71,7 @@ func (v *Volume) cutAt(next string) error {
 	}
 	old := v.recording.last
 	v.recording.last, v.recording.now, v.recording.ended = v.recording.now, next, v.env.Round()
-	if old == "" || v.recording.wanted {
+	if old == "" || old == v.recording.wanted {
 		return nil
 	}
 	return os.Remove(old)
@@ -85,6 +87,7 @@ type kept struct {
 	Round     int64                 `json:"promises_in_round,omitempty"`
 	Lines     int64                 `json:"promises_lines,omitempty"`
 	Last      string                `json:"promises_last,omitempty"`
+	At        time.Time             `json:"promises_last_at,omitzero"`
 	Flushed   int64                 `json:"flushes_in_round,omitempty"`
 	Lied      map[flakey.Kind]int64 `json:"lied,omitempty"` // requests that faults have touched under which a disk breaks its word
 }
@@ -92,12 +95,13 @@ type kept struct {
 // Evidence keeps the recording of the round and an image of the disk.
 func (v *Volume) Evidence(ctx context.Context, dir string) (any, error) {
 	k := kept{Flushed: v.flushed, Lied: v.faults.lied}
-	v.recording.wanted = true
 	switch {
 	case v.recording.now == "":
 	case v.recording.last != "" && v.recording.ended == v.env.Round():
+		v.recording.wanted = v.recording.last
 		k.Recording = filepath.Base(v.recording.last)
 	default:
+		v.recording.wanted = v.recording.now
 		k.Recording, k.Mark = filepath.Base(v.recording.now), fmt.Sprintf("round %d was judged", v.env.Round()+1)
 		if err := v.disk.Mark(ctx, k.Mark); err != nil {
 			return nil, err
@@ -109,7 +113,7 @@ func (v *Volume) Evidence(ctx context.Context, dir string) (any, error) {
 	}
 	if path != "" {
 		k.Promises = filepath.Base(path)
-		k.Length, k.Lines, k.Round, k.Last = v.promised.bytes, v.promised.lines, v.promised.round, v.promised.last
+		k.Length, k.Lines, k.Round, k.Last, k.At = v.promised.bytes, v.promised.lines, v.promised.round, v.promised.last, v.promised.at
 	}
 	disk, ok := v.disk.(cloner)
 	if !ok {
@@ -186,15 +190,23 @@ func (w world) remake(ctx context.Context, v *Volume, dir string, k kept) error 
 		return scenario.Misconfigured("--again "+dir, "volume %s was not recorded", v.Name())
 	}
 	path := filepath.Join(dir, k.Recording)
-	records, size, err := until(path, k.Mark)
-	if err != nil {
-		return scenario.Misconfigured("--again "+dir, "%v", err)
+	from := soft.From{Recording: path, At: -1, Keep: flakey.Keep{Mode: flakey.KeepAll}}
+	if k.Mark != "" {
+		r, err := recording.Open(path)
+		if r == nil {
+			return scenario.Misconfigured("--again "+dir, "%v", err)
+		}
+		from.At, err = r.FindMark(k.Mark)
+		if err = errors.Join(err, r.Close()); err != nil {
+			return scenario.Misconfigured("--again "+dir, "%v", err)
+		}
 	}
 	v.flushed, v.faults.lied = k.Flushed, k.Lied
-	v.disk, err = d.Replay(ctx, flakey.Options{Name: "v" + machine.Token()[:12], Size: size, Ledger: v.env.Ledger}, path, records)
+	disk, err := d.OpenFrom(ctx, flakey.Options{Name: "v" + machine.Token()[:12], Ledger: v.env.Ledger}, from)
 	if err != nil {
 		return err
 	}
+	v.disk = disk
 	if err := v.mountPoint(); err != nil {
 		return err
 	}
@@ -207,23 +219,4 @@ func (w world) remake(ctx context.Context, v *Volume, dir string, k kept) error 
 		return err
 	}
 	return v.begin(ctx)
-}
-
-// until finds how many records a recording has up to a mark, or in all, and the
-// size of its disk.
-func until(path, mark string) (records int, size int64, err error) {
-	r, err := recording.Open(path)
-	if err != nil {
-		return 0, 0, err
-	}
-	defer r.Close()
-	if mark == "" {
-		return r.Len(), r.Header().Size, nil
-	}
-	for i := r.Len() - 1; i >= 0; i-- {
-		if text, err := r.Mark(i); err == nil && text == mark {
-			return i, r.Header().Size, nil
-		}
-	}
-	return 0, 0, fmt.Errorf("%s has no mark %q", path, mark)
 }

@@ -219,7 +219,7 @@ const outputMax = 1 << 20 // bytes of a command's output that are read
 // broke is the finding of a command that says that a promise was not kept. Its
 // first word may be the kind of finding, with a colon.
 func (v *Volume) broke(said []byte, now time.Time) verdict.Finding {
-	f := verdict.Finding{Kind: verdict.Lost, Target: v.Name(), First: now, Last: time.Now(), Found: excerpt(string(said))}
+	f := verdict.Finding{Kind: verdict.Lost, Target: v.Name(), First: now, Last: now, Found: excerpt(string(said))}
 	if word, _, ok := bytes.Cut(said, []byte(":")); ok {
 		for _, k := range verdict.Kinds() {
 			if string(word) == string(k) {

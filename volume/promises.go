@@ -82,7 +82,7 @@ func (p *promises) restore(from string, k kept, dir, volume string) error {
 	if _, err := io.Copy(p.out, io.LimitReader(in, k.Length)); err != nil {
 		return err
 	}
-	p.last = k.Last
+	p.last, p.at = k.Last, k.At
 	return nil
 }
 

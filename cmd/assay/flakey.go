@@ -187,6 +187,9 @@ func printStatus(c *cobra.Command, st soft.Status) error {
 	if st.Record != "" {
 		row("recording", "%s", st.Record)
 	}
+	if st.From != nil {
+		row("made from", "%s, %d records", st.From.Recording, st.From.At)
+	}
 	for _, f := range st.Faults {
 		b, err := json.Marshal(f)
 		if err != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -82,6 +83,7 @@ func TestFlakey(t *testing.T) {
 		t.Errorf("what was not synced: %q, %v", b, err)
 	}
 
+	put("later", true)
 	assay(t, dir, "flakey", "drop-flushes", "d", "--to-sector", "8", "--from-sector", "9").want(t, 2, "--to-sector")
 	assay(t, dir, "flakey", "drop-flushes", "d", "--seed", "1").want(t, 0)
 	assay(t, dir, "flakey", "delay", "d", "--delay", "1ms", "--count", "5").want(t, 0, "seed")
@@ -104,8 +106,62 @@ func TestFlakey(t *testing.T) {
 	assay(t, dir, "clean").want(t, 0, "nothing was left behind") // it lives
 	assay(t, dir, "flakey", "destroy", "d").want(t, 0)
 	assay(t, dir, "flakey", "list").want(t, 0)
-	if _, err := os.Stat(record); err != nil {
-		t.Error(err)
+	nothingLeft(t, dir, 0)
+
+	t.Run("from the recording", func(t *testing.T) { flakeyFrom(t, dir, at, record) })
+}
+
+// flakeyFrom plugs in what the recording of TestFlakey has.
+func flakeyFrom(t *testing.T, dir, at, record string) {
+	var shown struct {
+		Closed bool
+		Events []struct {
+			Record     int
+			Kind, Mark string
+			Requests   map[string]int
+		}
+	}
+	r := assay(t, dir, "flakey", "record", "show", record, "--output", "json")
+	r.want(t, 0)
+	if err := json.Unmarshal([]byte(r.out), &shown); err != nil || !shown.Closed || len(shown.Events) < 5 ||
+		shown.Events[0].Mark != "before the cut" || shown.Events[0].Requests["write"] == 0 || shown.Events[1].Kind != "cut" {
+		t.Errorf("%v: %s", err, r.out)
+	}
+	assay(t, dir, "flakey", "record", "show", record).want(t, 0, `mark "before the cut"`, "power cut, keeping none", "faults: drop-flushes")
+	for _, bad := range []struct{ line, want string }{
+		{"--from " + record + " --at 3 --mark x", "--mark"},
+		{"--from " + record + " --mark x", "no mark"},
+		{"--from " + record + " --at 1000000", "there are"},
+		{"--from " + record + " --size 1GiB", "67108864 bytes"},
+		{"--from " + record + " --record /tmp/x", "neither"},
+		{"--from " + record + " --keep some", "some"},
+		{"--from /nonexistent", "no such file"},
+		{"--at 3", "--from"},
+	} {
+		assay(t, dir, append([]string{"flakey", "create", "d"}, strings.Fields(bad.line)...)...).want(t, 2, bad.want)
+	}
+	assay(t, dir, "flakey", "record", "show", "/nonexistent").want(t, 2, "no such file")
+	nothingLeft(t, dir, 0)
+	for _, c := range []struct {
+		when []string
+		want string
+	}{
+		{[]string{"--mark", "before the cut", "--keep", "none"}, "synced"},
+		{[]string{"--at", strconv.Itoa(shown.Events[1].Record), "--keep", "none"}, "synced"},
+		{nil, "synced later"}, // the last cut was under a disk that lied
+	} {
+		assay(t, dir, append([]string{"flakey", "create", "d", "--from", record, "--fs", "ext4", "--mount", at}, c.when...)...).want(t, 0, "/dev/")
+		assay(t, dir, "flakey", "status", "d").want(t, 0, "made from", record)
+		var holds []string
+		for _, name := range []string{"synced", "unsynced", "later", "dropped"} {
+			if b, err := os.ReadFile(filepath.Join(at, name)); err == nil && string(b) == name {
+				holds = append(holds, name)
+			}
+		}
+		if got := strings.Join(holds, " "); got != c.want {
+			t.Errorf("%v: there are %s, want %s", c.when, got, c.want)
+		}
+		assay(t, dir, "flakey", "destroy", "d").want(t, 0)
 	}
 	nothingLeft(t, dir, 0)
 }

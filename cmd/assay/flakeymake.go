@@ -24,6 +24,7 @@ type createFlags struct {
 	block                      int
 	fs, mount, options, record string
 	seed                       string
+	from                       fromFlags
 }
 
 func flakeyCreate() *cobra.Command {
@@ -39,11 +40,12 @@ func flakeyCreate() *cobra.Command {
 	flags.StringVar(&f.cache, "cache", "0", "`SIZE` of the write cache: above it the oldest writes become durable; 0: 64 MiB of what is overwritten, no limit for what is written for the first time")
 	flags.StringVar(&f.memory, "memory", "0", "`SIZE` of memory for content; 0: three quarters of what is free")
 	flags.IntVar(&f.block, "block-size", 512, "logical block in `BYTES`, the unit that is never torn: 512 or 4096")
-	flags.StringVar(&f.fs, "fs", "", "make a file system of this `TYPE`: ext4, xfs or btrfs")
+	flags.StringVar(&f.fs, "fs", "", "make a file system of this `TYPE`: ext4, xfs or btrfs; with --from: mount as this")
 	flags.StringVar(&f.mount, "mount", "", "mount it on this empty `DIR`, and again after each power cut")
 	flags.StringVar(&f.options, "options", "", "mount `OPTIONS`, as of mount(8)")
 	flags.StringVar(&f.record, "record", "", "record everything that is done to the disk in this new `FILE`")
 	flags.StringVar(&f.seed, "seed", "", "`NUMBER` from which every choice is drawn; default: a random one, which is printed")
+	f.from.add(c)
 	return c
 }
 
@@ -80,7 +82,7 @@ func (f *createFlags) diskOptions(name string) (o flakey.Options, err error) {
 // check finds what is wrong before anything is made.
 func (f *createFlags) check() error {
 	if f.mount != "" && f.fs == "" {
-		return scenario.Misconfigured("--mount", "a new disk has no file system: give --fs")
+		return scenario.Misconfigured("--mount", "of which file system: give --fs")
 	}
 	if f.fs != "" {
 		if err := machine.SupportsFilesystem(f.fs); err != nil {
@@ -90,7 +92,7 @@ func (f *createFlags) check() error {
 	if f.mount == "" {
 		return nil
 	}
-	return checkMountPoint(f.mount, map[string]string{"--record": f.record, "--dir": f.dir})
+	return checkMountPoint(f.mount, map[string]string{"--record": f.record, "--from": f.from.recording, "--dir": f.dir})
 }
 
 // checkMountPoint refuses a directory that cannot be mounted on, or that would
@@ -130,13 +132,16 @@ func (f *createFlags) run(c *cobra.Command, name string) error {
 	if err != nil {
 		return err
 	}
+	if err := f.from.check(c, &o); err != nil {
+		return err
+	}
 	driver, err := f.driver()
 	if err != nil {
 		return err
 	}
 	return withLedger(c.Context(), &f.dirFlag, func(ctx context.Context, ledger *machine.Ledger) error {
 		o.Ledger = ledger
-		d, err := driver.Create(ctx, o)
+		d, err := f.from.create(ctx, driver, o)
 		if err != nil {
 			return asUsage(err)
 		}
@@ -150,11 +155,10 @@ func (f *createFlags) run(c *cobra.Command, name string) error {
 }
 
 func (f *createFlags) fill(ctx context.Context, d *soft.Disk) error {
-	if f.fs == "" {
-		return nil
-	}
-	if err := machine.Mkfs(ctx, d.Path(), f.fs); err != nil {
-		return err
+	if f.fs != "" && f.from.recording == "" {
+		if err := machine.Mkfs(ctx, d.Path(), f.fs); err != nil {
+			return err
+		}
 	}
 	if f.mount == "" {
 		return nil
@@ -216,36 +220,6 @@ func flakeyUnmount() *cobra.Command {
 		},
 	}
 	f.add(c)
-	return c
-}
-
-func flakeyRecord() *cobra.Command {
-	var f disksFlag
-	mark := &cobra.Command{
-		Use: "mark NAME TEXT", Short: "Write a mark into the recording of a disk",
-		Args: args(cobra.ExactArgs(2)),
-		RunE: func(c *cobra.Command, a []string) error {
-			d, err := f.find(c.Context(), a[0])
-			if err != nil {
-				return err
-			}
-			st, err := d.Status(c.Context())
-			if err != nil {
-				return err
-			}
-			if st.Record == "" {
-				return scenario.Misconfigured(a[0], "this disk has no recording: create it with --record")
-			}
-			return asUsage(d.Mark(c.Context(), a[1]))
-		},
-	}
-	f.add(mark)
-	c := &cobra.Command{
-		Use: "record", Short: "Write into the recording of a disk",
-		Args: args(cobra.NoArgs),
-		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
-	}
-	c.AddCommand(mark)
 	return c
 }
 

@@ -262,6 +262,34 @@ func (r *Reader) Mark(i int) (string, error) {
 	return string(b), err
 }
 
+// FindMark gives the number of the one mark with that text. That there is none
+// or more than one is an error.
+func (r *Reader) FindMark(text string) (int, error) {
+	found := -1
+	for i := range r.starts {
+		rec, err := r.Record(i)
+		if err != nil {
+			return 0, err
+		}
+		if rec.Kind != Mark || rec.Data != len(text) {
+			continue
+		}
+		switch at, err := r.Mark(i); {
+		case err != nil:
+			return 0, err
+		case at != text:
+		case found >= 0:
+			return 0, fmt.Errorf("recording: the marks %d and %d are both %q", found, i, text)
+		default:
+			found = i
+		}
+	}
+	if found < 0 {
+		return 0, fmt.Errorf("recording: no mark is %q", text)
+	}
+	return found, nil
+}
+
 // Close closes the file that Open has opened.
 func (r *Reader) Close() error {
 	if r.file == nil {

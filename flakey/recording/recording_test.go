@@ -288,6 +288,36 @@ func TestRecordingOfARecording(t *testing.T) {
 	}
 }
 
+func TestFindMark(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "r")
+	w, err := Create(path, Header{Size: 1 << 20, BlockSize: 512})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{"a", "twice", "b", "", "twice", "c"} {
+		if _, err := w.Mark(text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := w.Write(0, make([]byte, 512), 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	r, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	for text, want := range map[string]int{"a": 0, "b": 2, "": 3, "c": 5, "twice": -1, "d": -1} {
+		got, err := r.FindMark(text)
+		if want < 0 && err == nil || want >= 0 && (err != nil || got != want) {
+			t.Errorf("%q: %d, %v", text, got, err)
+		}
+	}
+}
+
 func TestChangedBehindItsBack(t *testing.T) {
 	w := create(t, disk)
 	sample(t, w)
@@ -302,11 +332,15 @@ func TestChangedBehindItsBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if _, err := f.WriteAt([]byte{1}, r.starts[0]+headSize+5); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := f.WriteAt([]byte{1}, r.starts[1]+20); err != nil {
-		t.Fatal(err)
+	for _, at := range []int64{r.starts[0] + headSize + 5, r.starts[1] + 20} {
+		var b [1]byte
+		if _, err := f.ReadAt(b[:], at); err != nil {
+			t.Fatal(err)
+		}
+		b[0] ^= 1 // whatever stands there, a part of a time perhaps
+		if _, err := f.WriteAt(b[:], at); err != nil {
+			t.Fatal(err)
+		}
 	}
 	var d *DamageError
 	if _, err := r.Data(0, nil); !errors.As(err, &d) {

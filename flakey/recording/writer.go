@@ -236,13 +236,12 @@ func (w *Writer) sync() error {
 	return w.err
 }
 
-// Close writes the end and makes everything durable. A second Close returns
-// an error.
+// Close writes the end and makes everything durable. A second Close does nothing.
 func (w *Writer) Close() error {
 	w.mu.Lock()
 	if w.closed {
 		w.mu.Unlock()
-		return errClosed
+		return nil
 	}
 	if w.err == nil {
 		w.put(Record{Kind: end, Number: w.next, At: boottime()}, nil, 0, headSize)

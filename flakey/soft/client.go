@@ -89,10 +89,14 @@ func (d *Disk) Clone(ctx context.Context) (path string, drop func(context.Contex
 	if err != nil {
 		return "", nil, err
 	}
-	return a.Path, func(ctx context.Context) error {
-		_, err := d.call(ctx, request{Op: opDrop, Path: a.Path})
+	return a.Path, d.dropOf(a.Path), nil
+}
+
+func (d *Disk) dropOf(path string) func(context.Context) error {
+	return func(ctx context.Context) error {
+		_, err := d.call(ctx, request{Op: opDrop, Path: path})
 		return err
-	}, nil
+	}
 }
 
 // Stats is what the disk has done. An error beside it says why it cannot be

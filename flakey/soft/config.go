@@ -27,6 +27,7 @@ type config struct {
 	Memory    int64     `json:"memory"`
 	Ready     int64     `json:"ready,omitempty"`
 	Record    string    `json:"record,omitempty"`
+	From      *From     `json:"from,omitempty"`
 	Seed      seed.Seed `json:"seed"`
 }
 

@@ -77,20 +77,20 @@ func run(ctx context.Context, c config, ledger *machine.Ledger, stdout io.Writer
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 
-	first, record, err := newMedium(c)
+	first, rebuilt, done, err := firstMedium(c)
 	if err != nil {
 		return fmt.Errorf("soft: disk %q: %w", c.Name, err)
 	}
-	s := &server{config: c, ledger: ledger, record: record, stop: stop, alone: make(chan struct{}, 1), patience: patience}
+	s := &server{config: c, ledger: ledger, rebuilt: rebuilt, stop: stop, alone: make(chan struct{}, 1), patience: patience}
 	if c.Detached {
 		s.mounts = &mounts{ledger: ledger}
 	}
 	if s.keeper, err = startKeeper(rest, ledger, s.alive); err != nil {
-		return errors.Join(err, closeRecording(record))
+		return errors.Join(err, done())
 	}
 	if err := s.begin(ctx, first); err != nil {
 		giveUp()
-		return errors.Join(err, s.keeper.end(), closeRecording(record))
+		return errors.Join(err, s.keeper.end(), done())
 	}
 	select {
 	case <-first.Ready():
@@ -100,7 +100,7 @@ func run(ctx context.Context, c config, ledger *machine.Ledger, stdout io.Writer
 	err = s.talk(ctx, stdout)
 	ending, cancel := context.WithTimeout(rest, answerBound)
 	defer cancel()
-	return errors.Join(err, s.close(ending, giveUp), s.keeper.end(), closeRecording(s.recorder()))
+	return errors.Join(err, s.close(ending, giveUp), s.keeper.end(), closeRecording(s.current().medium.Recorder()), done())
 }
 
 // talk says that the disk is ready and answers until ctx or the keeper ends.

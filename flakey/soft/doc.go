@@ -26,14 +26,22 @@
 //
 // The daemon attaches the loop devices itself, as the file is reachable by its
 // own descriptor alone, and hands each to the keeper at once. Whichever of the
-// three is killed, or stopped, everything ends within patience: the end of the
+// three is killed, or stopped, everything ends within 30 s: the end of the
 // daemon ends its FUSE connections, and so every request; the keeper aborts
-// them where the daemon can neither answer nor die; the loop devices clear
-// themselves with their last user; and the daemon ends with its caller, unless
-// Create made it to be on its own.
+// them where the daemon can neither answer nor die, as when daemon and writer
+// must share a memory cgroup and each waits for the other; the loop devices
+// clear themselves with their last user; and the daemon ends with its caller,
+// unless Create made it to be on its own.
 //
 // What must never be: the daemon opening or mapping a file on its own disk. It
 // mounts by child processes only.
+//
+// # Recordings
+//
+// With flakey.Options.Record everything that is done to the disk is recorded
+// (package recording). From that OpenFrom and CreateFrom plug in what the disk
+// held after any of its records, and View plugs in more of such moments beside
+// one another: what a power cut there would have left.
 //
 // # Memory
 //

@@ -34,7 +34,7 @@ const startBound = 20 * time.Second
 // Open makes a disk whose daemon ends with this process. Errors for which
 // IsRefused is true came before anything was changed.
 func (d Driver) Open(ctx context.Context, o flakey.Options) (flakey.Disk, error) {
-	disk, err := d.open(ctx, o, false)
+	disk, err := d.open(ctx, o, nil, false)
 	if err != nil {
 		return nil, err // and no typed nil
 	}
@@ -44,21 +44,25 @@ func (d Driver) Open(ctx context.Context, o flakey.Options) (flakey.Disk, error)
 // Create makes a disk whose daemon outlives this process and keeps a ledger of
 // its own in the directory of o.Ledger. Only Close ends it.
 func (d Driver) Create(ctx context.Context, o flakey.Options) (*Disk, error) {
-	return d.open(ctx, o, true)
+	return d.open(ctx, o, nil, true)
 }
 
-func (d Driver) open(ctx context.Context, o flakey.Options, detached bool) (*Disk, error) {
+func (d Driver) open(ctx context.Context, o flakey.Options, from *From, detached bool) (*Disk, error) {
 	c, err := d.prepare(o)
 	if err != nil {
 		return nil, err
 	}
-	c.Detached = detached
+	c.From, c.Detached = from, detached
 	undo, gone, err := c.enter(o.Ledger)
 	if err != nil {
 		return nil, err
 	}
 	disk := &Disk{name: c.Name, dir: c.Dir}
-	ctx, cancel := context.WithTimeout(ctx, startBound)
+	bound := startBound
+	if from != nil {
+		bound += from.readBound()
+	}
+	ctx, cancel := context.WithTimeout(ctx, bound)
 	defer cancel()
 	if err := disk.start(ctx, c, o.Ledger); err != nil {
 		return nil, errors.Join(fmt.Errorf("soft: open disk %q: %w", c.Name, err), undo())

@@ -104,7 +104,9 @@ func TestSIGKILLOfTheDaemonUnderLoad(t *testing.T) {
 	l.clean(t)
 }
 
-// TestStoppedDaemon stops the daemon: the keeper must abort its connections.
+// TestStoppedDaemon stops the daemon: the keeper ends it, and with it whoever
+// waits for it. (Here its death alone would do; where it would not, see
+// TestStuckDaemon.)
 func TestStoppedDaemon(t *testing.T) {
 	l := newLab(t)
 	d, err := l.driver.Open(t.Context(), flakey.Options{Name: l.name("d"), Size: 64 * mib, Ledger: l.ledger})

@@ -37,7 +37,8 @@ const (
 	opAdd     op = "add"     // these faults too
 	opCut     op = "cut"     // power cut
 	opClone   op = "clone"   // plug in a copy-on-write copy of what a reader sees now
-	opDrop    op = "drop"    // unplug a clone
+	opView    op = "view"    // plug in another moment of the recording that the disk was made from
+	opDrop    op = "drop"    // unplug a clone or a view
 	opMark    op = "mark"    // write a mark into the recording
 	opMount   op = "mount"   // mount the disk, and again after each power cut
 	opUnmount op = "unmount" // undo that
@@ -49,7 +50,8 @@ type request struct {
 	Version int            `json:"v"`
 	Op      op             `json:"op"`
 	Faults  []flakey.Fault `json:"faults,omitempty"` // set, add
-	Keep    flakey.Keep    `json:"keep,omitzero"`    // cut
+	Keep    flakey.Keep    `json:"keep,omitzero"`    // cut, view
+	At      int            `json:"at,omitempty"`     // view
 	Record  string         `json:"record,omitempty"` // cut: file of a recording that begins with what survives
 	Text    string         `json:"text,omitempty"`   // mark
 	Path    string         `json:"path,omitempty"`   // drop: the device; unmount: the directory, or empty for all
@@ -62,7 +64,7 @@ type answer struct {
 	Error   string        `json:"error,omitempty"`
 	Refused bool          `json:"refused,omitempty"` // the request was wrong: nothing has been done
 	Path    string        `json:"path,omitempty"`    // clone
-	Cut     *flakey.Cut   `json:"cut,omitempty"`
+	Cut     *flakey.Cut   `json:"cut,omitempty"`     // cut, view
 	Stats   *flakey.Stats `json:"stats,omitempty"`
 	Status  *Status       `json:"status,omitempty"`
 }
@@ -84,9 +86,10 @@ type Status struct {
 	PID       int            `json:"pid"` // of the daemon
 	Cuts      int64          `json:"cuts"`
 	Faults    []flakey.Fault `json:"faults"`
-	Clones    []string       `json:"clones,omitempty"` // devices
+	Clones    []string       `json:"clones,omitempty"` // devices, also of views
 	Mounts    []Mount        `json:"mounts,omitempty"` // that the daemon has made
 	Record    string         `json:"record,omitempty"`
+	From      *From          `json:"from,omitempty"`   // nil: a new disk
 	Broken    string         `json:"broken,omitempty"` // why nothing that this disk does can be believed
 	Stats     flakey.Stats   `json:"stats"`
 }

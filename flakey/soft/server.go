@@ -17,13 +17,13 @@ import (
 
 // server is a disk in its daemon: what is plugged in, and what the socket asks.
 type server struct {
-	config config
-	ledger *machine.Ledger
-	keeper *keeping
-	record *recording.Writer // nil: none
-	mounts *mounts           // nil: this daemon makes none
-	stop   func()            // ends the daemon
-	alone  chan struct{}     // holds one token while somebody plugs, cuts, mounts or unmounts
+	config  config
+	ledger  *machine.Ledger
+	keeper  *keeping
+	rebuilt *rebuilt      // nil: a new disk
+	mounts  *mounts       // nil: this daemon makes none
+	stop    func()        // ends the daemon
+	alone   chan struct{} // holds one token while somebody plugs, cuts, mounts or unmounts
 
 	patience context.Context // ends when the last users of devices are waited for no longer
 	leaving  sync.WaitGroup  // devices that were pulled and that somebody may still have
@@ -84,12 +84,6 @@ func (s *server) lone(ctx context.Context) (leave func(), err error) {
 	return func() { <-s.alone }, nil
 }
 
-func (s *server) recorder() *recording.Writer {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.record
-}
-
 func (s *server) current() *plug {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -116,6 +110,9 @@ func (s *server) do(ctx context.Context, r request) (answer, error) {
 	case opClone:
 		path, err := s.clone(ctx)
 		return answer{Path: path}, err
+	case opView:
+		path, cut, err := s.view(ctx, r.At, r.Keep)
+		return answer{Path: path, Cut: cut}, err
 	case opDrop:
 		return answer{}, s.drop(ctx, r.Path)
 	case opMark:
@@ -166,7 +163,7 @@ func holds(f flakey.Fault) bool {
 func (s *server) status() *Status {
 	s.mu.Lock()
 	st := &Status{Name: s.config.Name, Path: s.now.path(), Size: s.config.Size, BlockSize: s.config.BlockSize,
-		PID: os.Getpid(), Cuts: s.cuts, Faults: slices.Clone(s.faults), Record: s.config.Record}
+		PID: os.Getpid(), Cuts: s.cuts, Faults: slices.Clone(s.faults), Record: s.config.Record, From: s.config.From}
 	for _, c := range s.clones {
 		st.Clones = append(st.Clones, c.path())
 	}
@@ -210,7 +207,7 @@ func (s *server) cut(ctx context.Context, k flakey.Keep, record string) (*flakey
 		s.leave(p)
 		return nil, errors.Join(fmt.Errorf("soft: power cut: %w", err), p.pull(s.keeper))
 	}
-	recorded := s.rerecord(m, record)
+	recorded := s.rerecord(old.medium.Recorder(), m, record)
 	p.insert(m)
 	cut.Path = p.path()
 	s.mu.Lock()
@@ -227,7 +224,7 @@ func (s *server) cut(ctx context.Context, k flakey.Keep, record string) (*flakey
 
 // rerecord ends the recording and begins another with what survived a cut,
 // where one is wanted. The medium is not plugged in yet.
-func (s *server) rerecord(m *medium.Medium, path string) error {
+func (s *server) rerecord(old *recording.Writer, m *medium.Medium, path string) error {
 	if path == "" {
 		return nil
 	}
@@ -239,10 +236,16 @@ func (s *server) rerecord(m *medium.Medium, path string) error {
 		return errors.Join(fmt.Errorf("soft: record anew: %w", err), closeRecording(w))
 	}
 	s.mu.Lock()
-	old := s.record
-	s.record, s.config.Record = w, path
+	s.config.Record = path
 	s.mu.Unlock()
-	return closeRecording(old)
+	s.leaving.Go(func() { // to make it durable may take long
+		if err := closeRecording(old); err != nil {
+			s.mu.Lock()
+			s.left = append(s.left, err)
+			s.mu.Unlock()
+		}
+	})
+	return nil
 }
 
 func checkKeep(k flakey.Keep) error {
@@ -261,6 +264,15 @@ func checkKeep(k flakey.Keep) error {
 }
 
 func (s *server) clone(ctx context.Context) (string, error) {
+	path, err := s.plugBeside(ctx, func() (*medium.Medium, error) { return s.current().medium.Clone() })
+	if err != nil && !IsRefused(err) {
+		err = fmt.Errorf("soft: clone: %w", err)
+	}
+	return path, err
+}
+
+// plugBeside plugs in a medium beside the disk's own.
+func (s *server) plugBeside(ctx context.Context, make func() (*medium.Medium, error)) (string, error) {
 	leave, err := s.lone(ctx)
 	if err != nil {
 		return "", err
@@ -270,10 +282,10 @@ func (s *server) clone(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	m, err := s.current().medium.Clone()
+	m, err := make()
 	if err != nil {
 		s.leave(p)
-		return "", errors.Join(fmt.Errorf("soft: clone: %w", err), p.pull(s.keeper))
+		return "", errors.Join(err, p.pull(s.keeper))
 	}
 	p.insert(m)
 	s.mu.Lock()

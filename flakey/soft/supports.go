@@ -75,9 +75,9 @@ func memoryFor(o flakey.Options) (memory, ready int64, err error) {
 	memory = o.Memory
 	switch {
 	case memory > most:
-		return 0, 0, refuse("soft: disk %q: %d MiB of memory is wanted, and three quarters of what this machine has free is %d MiB", o.Name, memory>>20, most>>20)
+		return 0, 0, refuse("soft: disk %q: %d MiB of memory is wanted, and three quarters of what this machine, or a memory cgroup that cannot be left, has free is %d MiB", o.Name, memory>>20, most>>20)
 	case memory == 0 && o.Size > most:
-		return 0, 0, refuse("soft: disk %q of %d MiB: its content lives in memory, and three quarters of what this machine has free is %d MiB; a smaller disk, or a limit of memory for one that will never be full", o.Name, o.Size>>20, most>>20)
+		return 0, 0, refuse("soft: disk %q of %d MiB: its content lives in memory, and three quarters of what this machine, or a memory cgroup that cannot be left, has free is %d MiB; a smaller disk, or a limit of memory for one that will never be full", o.Name, o.Size>>20, most>>20)
 	case memory == 0:
 		memory = most
 	}

@@ -7,6 +7,9 @@ import (
 	"github.com/seed-1b600011/assay/flakey/recording"
 )
 
+// Recorder is that of Options, or the last that Record was given; nil: none.
+func (m *Medium) Recorder() *recording.Writer { return m.o.Recorder }
+
 // Record begins a recording anew: with the content as writes and a flush, then
 // all that is done from now on, in place of the recording so far, which the
 // caller closes. It is for a medium that nobody uses yet, as Cut gives it; one
