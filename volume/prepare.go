@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -80,6 +81,26 @@ func (w world) refuse(s *scenario.Spec) error {
 		}
 	}
 	return nil
+}
+
+// lacks tells what this machine lacks to make a scenario's volumes.
+func (w world) lacks(s *scenario.Spec) error {
+	missing := map[string]error{}
+	for _, v := range s.Required.Volumes {
+		kind := kindOf(v)
+		if d := w.driver(kind); d != nil {
+			missing[kind] = d.Supports("")
+		}
+		if kind != "none" {
+			fs := (&Volume{spec: v}).filesystem()
+			missing[fs] = machine.SupportsFilesystem(fs)
+		}
+	}
+	var errs []error
+	for _, what := range slices.Sorted(maps.Keys(missing)) {
+		errs = append(errs, missing[what])
+	}
+	return errors.Join(errs...)
 }
 
 func (w world) names() string {
