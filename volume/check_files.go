@@ -133,8 +133,7 @@ func (v *Volume) read(ctx context.Context, w *worker.Worker, book *owed.Book, e 
 	case !e.Regular:
 		return owed.Seen{Present: true, Size: e.Size}, nil
 	}
-	want, also := v.expected(book, e.Path)
-	r, errno, err := w.Read(ctx, v.below(e.Path), want, also...)
+	r, errno, err := w.ReadParts(ctx, v.below(e.Path), v.expected(book, e.Path))
 	switch {
 	case err != nil:
 		return owed.Seen{}, fmt.Errorf("read %q of %s: %w", e.Path, v.Name(), err)
@@ -144,32 +143,68 @@ func (v *Volume) read(ctx context.Context, w *worker.Worker, book *owed.Book, e 
 	return owed.Seen{Present: true, Size: r.Size, Spans: r.Spans}, nil
 }
 
-// also is how many contents a file is compared with at most, besides the
-// newest. All that is longer than content.MinPiece names itself without that.
-const alsoMax = 64
+// tagsMax is how many contents a part of a file is compared with at most. All
+// that is longer than content.MinPiece names itself without that.
+const tagsMax = 64
 
-// expected are contents that may be at a path: the newest, and others.
-func (v *Volume) expected(book *owed.Book, p string) (want content.Tag, also []content.Tag) {
-	for _, f := range slices.Backward(book.Name(v.Name(), p).Files) {
-		for x := range f.Extents() {
-			for _, g := range x.State.Generations() {
-				t := v.tag(f.ID(), g)
-				if t == want || slices.Contains(also, t) {
-					continue
-				}
-				if t.Object == want.Object && t.Generation > want.Generation || want == (content.Tag{}) {
-					t, want = want, t
-				}
-				if t != (content.Tag{}) && len(also) < alsoMax {
-					also = append(also, t)
-				}
+// expected are the parts of the file at a path. Operations that do not end at
+// the border of a sector part it: of what lies there between two borders a few
+// bytes may be all, too few to name themselves.
+func (v *Volume) expected(book *owed.Book, p string) (parts []worker.Part) {
+	may := book.Name(v.Name(), p).Files
+	var others []content.Tag // of the files that may be there besides the one named last
+	var now, last []content.Tag
+	end := int64(0)
+	part := func(to int64) {
+		parts = append(parts, worker.Part{To: to, Tags: v.atMost(now, last, others)})
+		now = nil
+	}
+	for i, f := range may {
+		if i < len(may)-1 {
+			for x := range f.Extents() {
+				others = v.atMost(others, v.tags(f.ID(), x.State))
 			}
+			continue
+		}
+		for x := range f.Extents() {
+			if x.From%content.SectorSize != 0 {
+				part(x.From)
+			}
+			tags := v.tags(f.ID(), x.State)
+			if now == nil {
+				now = tags
+			}
+			last, end = tags, x.To
 		}
 	}
-	if want == (content.Tag{}) {
-		want = v.tag(0, 0) // no content is allowed; whose it is shows all the same
+	if end%content.SectorSize != 0 { // a longer one than there may be is judged too
+		part(end)
 	}
-	return want, also
+	part(content.MaxSize)
+	return parts
+}
+
+// tags are the contents that a state allows, the newest first.
+func (v *Volume) tags(id uint64, s owed.State) (all []content.Tag) {
+	for _, g := range s.Generations() {
+		all = append(all, v.tag(id, g))
+	}
+	slices.Reverse(all)
+	return all
+}
+
+// atMost is the contents of all lists, each once, as many as are compared with;
+// of none, one that names nobody.
+func (v *Volume) atMost(lists ...[]content.Tag) (all []content.Tag) {
+	for _, t := range slices.Concat(lists...) {
+		if len(all) < tagsMax && !slices.Contains(all, t) {
+			all = append(all, t)
+		}
+	}
+	if len(all) == 0 {
+		all = append(all, v.tag(0, 0)) // no content is allowed; whose it is shows all the same
+	}
+	return all
 }
 
 // named is the file that content names: the first that the book knows.

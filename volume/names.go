@@ -26,13 +26,22 @@ func (v *Volume) mkdirs(ctx context.Context, dir string) error {
 	if dir == "." || dir == "" || dir == "/" {
 		return nil
 	}
+	v.making.Lock() // of two who make one directory the one who fails must not be who made it
+	defer v.making.Unlock()
+	return v.mkdirsAlone(ctx, dir)
+}
+
+func (v *Volume) mkdirsAlone(ctx context.Context, dir string) error {
+	if dir == "." {
+		return nil
+	}
 	v.mu.Lock()
 	there := v.dirs[dir]
 	v.mu.Unlock()
 	if there {
 		return nil
 	}
-	if err := v.mkdirs(ctx, path.Dir(dir)); err != nil {
+	if err := v.mkdirsAlone(ctx, path.Dir(dir)); err != nil {
 		return err
 	}
 	_, errno, err := v.one(ctx, history.Acknowledged, history.Record{Verb: "mkdir", Object: dir}, func(w *worker.Worker, hear func(worker.Answer)) error {

@@ -58,6 +58,7 @@ func (v *Volume) cutPower(ctx context.Context, o powerCut) (scenario.Injected, e
 	if err != nil {
 		return nil, errors.Join(err, v.kill(ctx))
 	}
+	v.pulled = true
 	if err := v.cutAt(next); err != nil {
 		return nil, err
 	}

@@ -229,7 +229,7 @@ func (v *Volume) openDisk(ctx context.Context, d flakey.Driver) (err error) {
 	if v.recorded() {
 		v.recording.now = v.recordingOf(0)
 	}
-	v.disk, err = flakey.Open(ctx, flakey.Options{Record: v.recording.now, Name: "v" + machine.Token()[:12], Size: size,
+	v.disk, err = flakey.Open(ctx, flakey.Options{Record: v.recording.now, Memory: int64(v.spec.Memory), Name: "v" + machine.Token()[:12], Size: size,
 		Seed: v.env.Plan.Draw("volumes", v.Name()), Needs: needs, Ledger: v.env.Ledger}, d)
 	if soft.IsRefused(err) {
 		return scenario.Misconfigured("volume "+v.Name(), "%v", err)

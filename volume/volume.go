@@ -32,10 +32,13 @@ type Volume struct {
 	gone      []func() error      // cross off the ledger what was made
 	faults    faults
 	recording recordings
+	pulled    bool // the power was cut since the volume was mounted
 	flusher   stopper
 
 	failing atomic.Int64 // operations since the last that was not refused
 	folded  int          // records that the last fold read; the checks of a run come one after the other
+
+	making sync.Mutex // of directories
 
 	mu       sync.Mutex
 	worker   *worker.Worker
@@ -186,7 +189,6 @@ func (v *Volume) ends(ctx context.Context, why error) error {
 
 const (
 	endPatience   = 30 * time.Second
-	pullPatience  = 300 * time.Millisecond // of an unmount on a disk without power
 	mountPatience = 60 * time.Second
 )
 
@@ -220,10 +222,7 @@ func (v *Volume) forget() {
 func (v *Volume) remount(ctx context.Context, cut bool) error {
 	v.stopFlusher(ctx)
 	if v.mounted != nil {
-		o := machine.UnmountOptions{Force: true}
-		if cut {
-			o.Patience = pullPatience
-		}
+		o := machine.UnmountOptions{Force: true, Dead: cut && v.pulled}
 		if err := v.mounted.Unmount(ctx, o); err != nil {
 			v.env.Say(fmt.Sprintf("%s: %v", v.Name(), err)) // a file system that was shut down says so here
 		}
@@ -249,7 +248,7 @@ func (v *Volume) mount(ctx context.Context) error {
 		}
 		return err
 	}
-	v.mounted = m
+	v.mounted, v.pulled = m, false
 	return v.startFlusher(ctx)
 }
 

@@ -353,7 +353,7 @@ func (s *server) alive() {
 
 // letGo is how long the end of a disk waits for the last users of its devices.
 // One that is still mounted goes on, dead, until it is unmounted.
-const letGo = 2 * time.Second
+const letGo = 8 * time.Second
 
 // close ends the disk: nothing is asked of it with success any more. The error
 // names the devices that somebody still has.

@@ -1,8 +1,10 @@
 package worker
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
+	"slices"
 	"syscall"
 
 	"github.com/seed-1b600011/assay/content"
@@ -32,7 +34,12 @@ func (s *served) read(r request) Answer {
 	if err := unix.Fstat(fd, &st); err != nil {
 		return of(err)
 	}
-	if st.Mode&unix.S_IFMT != unix.S_IFREG || len(r.tags) == 0 {
+	parts := r.parts
+	if len(parts) == 0 {
+		parts = []Part{{To: content.MaxSize, Tags: r.tags}}
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFREG || !slices.IsSortedFunc(parts, func(a, b Part) int { return cmp.Compare(a.To, b.To) }) ||
+		slices.ContainsFunc(parts, func(p Part) bool { return len(p.Tags) == 0 }) {
 		return Answer{Errno: syscall.EINVAL}
 	}
 	_ = unix.Fadvise(fd, 0, 0, unix.FADV_DONTNEED)
@@ -45,7 +52,13 @@ func (s *served) read(r request) Answer {
 			at = data
 			continue
 		}
-		more, err := s.classify(fd, at, end, spansMax-len(spans), r.tags)
+		i := slices.IndexFunc(parts, func(p Part) bool { return at < p.To })
+		if i < 0 {
+			i = len(parts) - 1 // longer than anybody expects
+		} else {
+			end = min(end, parts[i].To)
+		}
+		more, err := s.classify(fd, at, end, spansMax-len(spans), parts[i].Tags)
 		spans = append(spans, more...)
 		if err != nil {
 			a := of(err)

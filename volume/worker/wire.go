@@ -47,6 +47,7 @@ type request struct {
 	path     string // below the root
 	second   string // the other path
 	tags     []content.Tag
+	parts    []Part // of the file, each with tags of its own
 }
 
 // Answer is what came of a request, or of one block of it.
@@ -93,6 +94,14 @@ func (r *request) append(b []byte) []byte {
 	b = binary.AppendUvarint(b, uint64(len(r.tags)))
 	for _, t := range r.tags {
 		b = appendTag(b, t)
+	}
+	b = binary.AppendUvarint(b, uint64(len(r.parts)))
+	for _, p := range r.parts {
+		b = binary.AppendVarint(b, p.To)
+		b = binary.AppendUvarint(b, uint64(len(p.Tags)))
+		for _, t := range p.Tags {
+			b = appendTag(b, t)
+		}
 	}
 	return finish(b, start)
 }
@@ -195,6 +204,20 @@ func parseRequest(b []byte) (request, error) {
 	}
 	for range n {
 		r.tags = append(r.tags, d.tag())
+	}
+	if n = d.uvarint(); n > uint64(len(d.b)/2) {
+		return r, errFrame
+	}
+	for range n {
+		p := Part{To: d.varint()}
+		tags := d.uvarint()
+		if tags > uint64(len(d.b)/tagMin) {
+			return r, errFrame
+		}
+		for range tags {
+			p.Tags = append(p.Tags, d.tag())
+		}
+		r.parts = append(r.parts, p)
 	}
 	if d.bad || len(d.b) > 0 {
 		return r, errFrame

@@ -172,11 +172,26 @@ type Read struct {
 	Spans []content.Span // those of a file in more than 262144 pieces end before its size
 }
 
+// Part is what a file should be made of from the end of the part before (or
+// from 0) to the byte To: the first of the tags, or one of the others.
+type Part struct {
+	To   int64
+	Tags []content.Tag
+}
+
 // Read reads the file at path and classifies its bytes; want is what they
 // should be, also what else they may be.
 func (w *Worker) Read(ctx context.Context, path string, want content.Tag, also ...content.Tag) (r Read, errno syscall.Errno, err error) {
+	return w.ReadParts(ctx, path, []Part{{content.MaxSize, append([]content.Tag{want}, also...)}})
+}
+
+// ReadParts is Read where the file should be made of several things that do not
+// meet at the borders of sectors: content alone would not tell where one of
+// less than content.MinPiece bytes begins. What is behind the last part is
+// compared with what that should be.
+func (w *Worker) ReadParts(ctx context.Context, path string, parts []Part) (r Read, errno syscall.Errno, err error) {
 	var a Answer
-	err = w.one(ctx, request{op: opRead, path: path, tags: append([]content.Tag{want}, also...)}, func(got Answer) { a = got })
+	err = w.one(ctx, request{op: opRead, path: path, parts: parts}, func(got Answer) { a = got })
 	if err != nil {
 		return Read{}, 0, err
 	}
