@@ -19,16 +19,33 @@ type Run struct {
 	Outcomes []*scenario.Outcome
 }
 
-// Verdict is the gravest of the outcomes; of none it is inconclusive.
+// Verdict is the gravest of the outcomes that were not skipped; of none it is
+// inconclusive.
 func (r Run) Verdict() verdict.Verdict {
-	if len(r.Outcomes) == 0 {
+	if !r.Ran() {
 		return verdict.Inconclusive
 	}
 	worst := verdict.Pass
 	for _, o := range r.Outcomes {
-		worst = max(worst, o.Verdict)
+		if o.Skipped == "" {
+			worst = max(worst, o.Verdict)
+		}
 	}
 	return worst
+}
+
+// Ran is whether anything was run.
+func (r Run) Ran() bool { return len(r.Outcomes) > r.skipped() }
+
+// skipped is how many of the outcomes are of plans that were not run.
+func (r Run) skipped() int {
+	n := 0
+	for _, o := range r.Outcomes {
+		if o.Skipped != "" {
+			n++
+		}
+	}
+	return n
 }
 
 // Document is the form in which JSON writes a Run; its schema is docs/run.schema.json.
@@ -46,6 +63,7 @@ type PlanOutcome struct {
 	Seed       string                  `json:"seed"`
 	Verdict    verdict.Verdict         `json:"verdict"`
 	Why        string                  `json:"why,omitempty"`
+	Skipped    string                  `json:"skipped,omitempty"` // it was not run, because the machine lacks this; it counts for nothing in the verdict above
 	Began      time.Time               `json:"began"`
 	Seconds    float64                 `json:"seconds"`
 	Rounds     int                     `json:"rounds"`
@@ -73,7 +91,7 @@ func NewDocument(r Run) Document {
 	d := Document{Assay: 1, Seed: r.Seed.String(), Verdict: r.Verdict(), Runs: []PlanOutcome{}}
 	for _, o := range r.Outcomes {
 		t := o.Tick
-		p := PlanOutcome{Scenario: o.Plan.Name, Repeat: o.Plan.Repeat, Seed: o.Plan.Seed.String(), Verdict: o.Verdict, Why: o.Why,
+		p := PlanOutcome{Scenario: o.Plan.Name, Repeat: o.Plan.Repeat, Seed: o.Plan.Seed.String(), Verdict: o.Verdict, Why: o.Why, Skipped: o.Skipped,
 			Began: o.Began, Seconds: o.Took.Seconds(), Rounds: o.Rounds, Faults: o.Faults, Findings: o.Findings, Records: o.Dir, Plan: string(o.Plan.Text()),
 			Operations: Operations{t.Acknowledged, t.Refused, t.Unknown, t.Bytes,
 				t.Latency.Quantile(0.5).Seconds(), t.Latency.Quantile(0.99).Seconds(), t.Latency.Max.Seconds()}}
@@ -99,7 +117,8 @@ func JSON(w io.Writer, r Run) error {
 }
 
 // JUnit writes the outcomes as the XML that build servers read: a case a
-// plan, failed if a promise was broken, an error if it was inconclusive.
+// plan, failed if a promise was broken, an error if it was inconclusive,
+// skipped if it was.
 func JUnit(w io.Writer, r Run) error {
 	type message struct {
 		Message string `xml:"message,attr"`
@@ -112,6 +131,7 @@ func JUnit(w io.Writer, r Run) error {
 		Time    string   `xml:"time,attr"`
 		Failure *message `xml:"failure"`
 		Error   *message `xml:"error"`
+		Skipped *message `xml:"skipped"`
 	}
 	type testsuite struct {
 		XMLName  xml.Name   `xml:"testsuite"`
@@ -119,20 +139,23 @@ func JUnit(w io.Writer, r Run) error {
 		Tests    int        `xml:"tests,attr"`
 		Failures int        `xml:"failures,attr"`
 		Errors   int        `xml:"errors,attr"`
+		Skipped  int        `xml:"skipped,attr"`
 		Cases    []testcase `xml:"testcase"`
 	}
-	suite := testsuite{Name: "assay", Tests: len(r.Outcomes)}
+	suite := testsuite{Name: "assay", Tests: len(r.Outcomes), Skipped: r.skipped()}
 	for _, o := range r.Outcomes {
 		c := testcase{Name: o.Plan.Name, Class: "assay", Time: fmt.Sprintf("%.3f", o.Took.Seconds())}
 		var text strings.Builder
 		if err := explain(&text, o); err != nil {
 			return err
 		}
-		switch o.Verdict {
-		case verdict.Fail:
+		switch {
+		case o.Skipped != "":
+			c.Skipped = &message{Message: o.Skipped}
+		case o.Verdict == verdict.Fail:
 			suite.Failures++
 			c.Failure = &message{summary(o), o.Verdict.String(), text.String()}
-		case verdict.Inconclusive:
+		case o.Verdict == verdict.Inconclusive:
 			suite.Errors++
 			c.Error = &message{o.Why, o.Verdict.String(), text.String()}
 		}

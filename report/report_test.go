@@ -2,10 +2,12 @@ package report
 
 import (
 	"bytes"
+	"errors"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/seed-1b600011/assay/scenario"
 	"github.com/seed-1b600011/assay/verdict"
 )
 
@@ -69,4 +71,54 @@ func TestProgress(t *testing.T) {
 	if !strings.Contains(terminal.String(), "\rx  drive  50%") {
 		t.Errorf("%q", terminal.String())
 	}
+}
+
+// TestSkipped: what was not run is told, and counts for nothing.
+func TestSkipped(t *testing.T) {
+	outcome := func(name string, v verdict.Verdict, skipped string) *scenario.Outcome {
+		all, err := scenario.Parse("test", []byte("- {name: "+name+", required: {buckets: 1}, tests: [nothing], checks: [look]}"), registry())
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := all[0].Plan(1, 0, scenario.Adjust{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return &scenario.Outcome{Plan: p, Verdict: v, Skipped: skipped}
+	}
+	skipped := outcome("b", verdict.Inconclusive, "no disk\nno kernel")
+	for _, c := range []struct {
+		with *scenario.Outcome
+		want verdict.Verdict
+		text string
+	}{
+		{outcome("a", verdict.Pass, ""), verdict.Pass, "pass (seed 7), 1 of 2 skipped"},
+		{outcome("a", verdict.Fail, ""), verdict.Fail, "fail (seed 7), 1 of 2 skipped"},
+		{outcome("a", verdict.Inconclusive, "x"), verdict.Inconclusive, "inconclusive (seed 7), 2 of 2 skipped"},
+	} {
+		r := Run{Seed: 7, Outcomes: []*scenario.Outcome{c.with, skipped}}
+		if r.Verdict() != c.want {
+			t.Errorf("%v, want %v", r.Verdict(), c.want)
+		}
+		var text, junit, document bytes.Buffer
+		if err := errors.Join(Text(&text, r), JUnit(&junit, r), JSON(&document, r)); err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range []string{c.text, "b: skipped: no disk\n  no kernel\n"} {
+			if !strings.Contains(text.String(), want) {
+				t.Errorf("%q is not in\n%s", want, text.String())
+			}
+		}
+		if !strings.Contains(junit.String(), `<skipped message="no disk&#xA;no kernel"`) || !strings.Contains(document.String(), `"skipped": "no disk\nno kernel"`) {
+			t.Errorf("%s\n%s", junit.String(), document.String())
+		}
+	}
+}
+
+func registry() *scenario.Registry {
+	reg := &scenario.Registry{}
+	reg.Target(scenario.Target{Kind: scenario.BucketKind})
+	reg.Test(scenario.Test{Name: "nothing", Target: scenario.BucketKind})
+	reg.Check(scenario.Check{Name: "look", Target: scenario.BucketKind, Controls: []scenario.Control{{Name: "planted", Wants: verdict.Lost}, {Name: "clean"}}})
+	return reg
 }

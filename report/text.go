@@ -22,7 +22,7 @@ func Text(w io.Writer, r Run) error {
 	fmt.Fprintln(table, "SCENARIO\tVERDICT\tROUNDS\tOPERATIONS\tBYTES\tP50\tP99\tTOOK")
 	for _, o := range r.Outcomes {
 		t := o.Tick
-		fmt.Fprintf(table, "%s\t%s\t%d\t%s\t%s\t%v\t%v\t%v\n", printable(o.Plan.Name), o.Verdict, o.Rounds,
+		fmt.Fprintf(table, "%s\t%s\t%d\t%s\t%s\t%v\t%v\t%v\n", printable(o.Plan.Name), answer(o), o.Rounds,
 			Number(t.Acknowledged+t.Refused+t.Unknown), Bytes(t.Bytes), Brief(t.Latency.Quantile(0.5)), Brief(t.Latency.Quantile(0.99)), Brief(o.Took))
 	}
 	if err := table.Flush(); err != nil {
@@ -33,13 +33,29 @@ func Text(w io.Writer, r Run) error {
 			return err
 		}
 	}
-	_, err := fmt.Fprintf(w, "\n%s (seed %v)\n", r.Verdict(), r.Seed)
+	skipped := ""
+	if n := r.skipped(); n > 0 {
+		skipped = fmt.Sprintf(", %d of %d skipped", n, len(r.Outcomes))
+	}
+	_, err := fmt.Fprintf(w, "\n%s (seed %v)%s\n", r.Verdict(), r.Seed, skipped)
 	return err
+}
+
+// answer is the verdict in a table.
+func answer(o *scenario.Outcome) string {
+	if o.Skipped != "" {
+		return "skipped"
+	}
+	return o.Verdict.String()
 }
 
 // explain writes what a person wants to know of an outcome that is no plain pass.
 func explain(w io.Writer, o *scenario.Outcome) error {
 	var b strings.Builder
+	if o.Skipped != "" {
+		_, err := fmt.Fprintf(w, "\n%s: skipped: %s\n", printable(o.Plan.Name), indented(o.Skipped, "  "))
+		return err
+	}
 	if o.Why != "" {
 		fmt.Fprintf(&b, "\n%s: %s: %s\n", printable(o.Plan.Name), o.Verdict, o.Why)
 	}
@@ -80,7 +96,7 @@ func finding(b *strings.Builder, o *scenario.Outcome, i int, f verdict.Finding) 
 	if f.From != 0 || f.To != 0 {
 		place += fmt.Sprintf(", bytes %d to %d", f.From, f.To-1)
 	}
-	fmt.Fprintf(b, "    where     %s\n    promised  %s\n    found     %s\n", place, f.Promised, f.Found)
+	fmt.Fprintf(b, "    where     %s\n    promised  %s\n    found     %s\n", place, f.Promised, indented(f.Found, "              "))
 	if f.Blame != "" {
 		fmt.Fprintf(b, "    to blame  %s\n", f.Blame)
 	}
@@ -95,6 +111,9 @@ func finding(b *strings.Builder, o *scenario.Outcome, i int, f verdict.Finding) 
 	}
 	fmt.Fprintf(b, "    looked    %s, %s\n", f.First.Format("15:04:05.000"), looked)
 }
+
+// indented is s with its lines after the first moved in.
+func indented(s, by string) string { return strings.ReplaceAll(s, "\n", "\n"+by) }
 
 // printable is s without what would move a terminal's cursor.
 func printable(s string) string {

@@ -8,13 +8,16 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-1b600011/assay/flakey/soft"
 	"github.com/seed-1b600011/assay/object"
 	"github.com/seed-1b600011/assay/scenario"
+	"github.com/seed-1b600011/assay/volume"
 )
 
 func registry() *scenario.Registry {
 	reg := &scenario.Registry{}
 	object.Register(reg, object.World{})
+	volume.Register(reg, soft.Driver{})
 	return reg
 }
 
@@ -61,7 +64,6 @@ func TestErrorsNameTheirPlace(t *testing.T) {
 		{"unknown target", without("[put]", "[put: {on: nowhere}]"), `f.yaml:4:11: put is on "nowhere", and no target has that name: there are bucket-1`},
 		{"two targets of a name", without("buckets: 1", "buckets: [{name: x}, {name: x}]"), `f.yaml:2:3: two targets are named "x"`},
 		{"no target", without("buckets: 1", "buckets: 0"), "f.yaml:2:3: a scenario wants at least one bucket or volume under required"},
-		{"volumes", without("buckets: 1", "volumes: 1"), "f.yaml:3:13: this assay has no volumes"},
 		{"too many buckets", without("buckets: 1", "buckets: 100000"), "f.yaml:3:23: 100000: at most 1000"},
 		{"size without form", with("objects: {size: -1}"), `f.yaml:6:19: "-1": a size is a number of bytes`},
 		{"size with a small letter", with("objects: {size: 10m}"), `f.yaml:6:19: "10m": a size is a number of bytes`},
@@ -222,6 +224,16 @@ func TestPageParses(t *testing.T) {
 	all, err := scenario.Parse("docs/scenarios.md", []byte(example), registry())
 	if err != nil || len(all) != 1 {
 		t.Errorf("%v, %v", all, err)
+	}
+}
+
+// TestMissingKind: a program that has no package for a kind of target says so.
+func TestMissingKind(t *testing.T) {
+	buckets := &scenario.Registry{}
+	object.Register(buckets, object.World{})
+	_, err := scenario.Parse("f.yaml", []byte(without("{buckets: 1}", "{volumes: 1}")), buckets)
+	if err == nil || !strings.Contains(err.Error(), "f.yaml:3:13: this assay has no volumes") {
+		t.Error(err)
 	}
 }
 

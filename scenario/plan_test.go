@@ -3,6 +3,8 @@ package scenario_test
 import (
 	"bytes"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -182,5 +184,40 @@ func TestGenerationsDoNotMeet(t *testing.T) {
 	p := plan(t, parse(t, "- {name: x, required: {buckets: 1}, objects: {count: 10}, tests: [put, mixed: {operations: 300}, put, get], checks: [check-list]}")[0], 1, 0, scenario.Adjust{})
 	if a, b, c, d := p.Generations(0), p.Generations(1), p.Generations(2), p.Generations(3); a != 0 || b != 1 || c != 601 || d != 602 {
 		t.Errorf("%d %d %d %d", a, b, c, d)
+	}
+}
+
+// TestScenarioWord: a plan says where the scripts beside its scenario are, and
+// so can be run from anywhere else.
+func TestScenarioWord(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "s.yaml")
+	const text = `
+- name: a
+  required: {volumes: [{device: none, path: /tmp}]}
+  tests:
+    - exec: {command: ["{scenario}/writer.sh", {one-of: ["--dir={scenario}:{scenario}/x"]}, "{volume}"]}
+  checks:
+    - exec: {command: [reader, "{scenario"]}
+`
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	all, err := scenario.ReadFile(file, registry())
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := plan(t, all[0], 1, 0, scenario.Adjust{})
+	for _, want := range []string{dir + "/writer.sh\n", "--dir=" + dir + ":" + dir + "/x", "{volume}", "{scenario\"\n"} {
+		if !bytes.Contains(p.Text(), []byte(want)) {
+			t.Errorf("%q is not in\n%s", want, p.Text())
+		}
+	}
+	elsewhere, err := scenario.Parse("/elsewhere/plan.yaml", p.Text(), registry())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again := plan(t, elsewhere[0], 2, 0, scenario.Adjust{}); !bytes.Equal(again.Text(), p.Text()) {
+		t.Errorf("elsewhere the plan is another:\n%s\nwas\n%s", again.Text(), p.Text())
 	}
 }

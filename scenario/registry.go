@@ -40,6 +40,9 @@ type Target struct {
 	// Refuse tells what of a scenario's targets of this kind cannot be made;
 	// nil: nothing.
 	Refuse func(s *Spec) error
+	// Lacks tells what this machine lacks to make a scenario's targets of this
+	// kind; nil: nothing.
+	Lacks func(s *Spec) error
 }
 
 // Live is a target that is there. The live types of a kind write the history

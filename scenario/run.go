@@ -41,6 +41,9 @@ type Outcome struct {
 	Dir      string // with plan and history; empty if they were not kept
 	Again    bool   // Dir has what Runner.Again needs
 	Err      error  // what broke, if something did
+	// Skipped: an optional plan was not run, because the machine lacks this. It
+	// proves nothing, and counts for nothing in the verdict on several.
+	Skipped string
 }
 
 const (
@@ -75,6 +78,10 @@ type run struct {
 func (r *Runner) Run(ctx context.Context, p *Plan) (*Outcome, error) {
 	began := time.Now()
 	r = r.withDefaults()
+	if err := r.lacks(p); err != nil && p.Optional {
+		r.Events(verdict.Event{At: began, Scenario: p.Name, Repeat: p.Repeat, Message: "skipped: " + err.Error()})
+		return &Outcome{Plan: p, Began: began, Verdict: verdict.Inconclusive, Why: "skipped: " + err.Error(), Skipped: err.Error()}, nil
+	}
 	if p.Timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, time.Duration(p.Timeout), errTimeout)
@@ -101,6 +108,17 @@ func (r *Runner) Run(ctx context.Context, p *Plan) (*Outcome, error) {
 	out.Err = errors.Join(out.Err, gone())
 	run.env.event(verdict.Event{State: verdict.Done})
 	return out, nil
+}
+
+// lacks is what this machine lacks to make the targets of the plan.
+func (r *Runner) lacks(p *Plan) error {
+	var errs []error
+	for kind, n := range p.Required.count() {
+		if t := r.Registry.targets[kind]; n > 0 && t.Lacks != nil {
+			errs = append(errs, t.Lacks(&p.Spec))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func (r *Runner) withDefaults() *Runner {
@@ -200,7 +218,7 @@ func (run *run) enter(s verdict.State, total int64) {
 
 func (run *run) prepare(ctx context.Context) error {
 	run.enter(verdict.Prepare, 0)
-	for kind, n := range map[string]int{BucketKind: len(run.env.Plan.Required.Buckets), VolumeKind: len(run.env.Plan.Required.Volumes)} {
+	for kind, n := range run.env.Plan.Required.count() {
 		if n == 0 {
 			continue
 		}

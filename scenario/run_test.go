@@ -31,6 +31,7 @@ type shelf struct {
 	findings                                         []verdict.Finding
 	panics                                           string
 	operations                                       atomic.Int64
+	lacks                                            error
 	silent                                           bool // nothing is acknowledged
 	untouched                                        bool // the faults touch nothing
 }
@@ -66,7 +67,7 @@ func (f shelfFault) Stop(context.Context) error { f.s.note("%s off", f.name); re
 
 func (s *shelf) registry() *scenario.Registry {
 	reg := &scenario.Registry{}
-	reg.Target(scenario.Target{Kind: scenario.BucketKind, Prepare: func(_ context.Context, e *scenario.Env) ([]scenario.Live, error) {
+	reg.Target(scenario.Target{Kind: scenario.BucketKind, Lacks: func(*scenario.Spec) error { return s.lacks }, Prepare: func(_ context.Context, e *scenario.Env) ([]scenario.Live, error) {
 		s.env = e
 		s.note("prepare")
 		if s.prepareErr != nil {
@@ -213,6 +214,24 @@ func TestConfigErrorIsNoVerdict(t *testing.T) {
 	out, err := s.run(t, t.Context(), "")
 	if out != nil || !scenario.IsConfig(err) {
 		t.Errorf("%v, %v", out, err)
+	}
+}
+
+// TestOptional: what the machine cannot do is left out if the scenario allows
+// it, proves nothing then, and touches nothing.
+func TestOptional(t *testing.T) {
+	s := shelf{lacks: errors.New("no such device here")}
+	out, err := s.run(t, t.Context(), "  optional: true\n  expect: {fail: [lost]}\n")
+	if err != nil || out.Skipped != "no such device here" || out.Verdict != verdict.Inconclusive || out.Dir != "" || len(s.log) > 0 {
+		t.Errorf("%v, %+v, %v", err, out, s.log)
+	}
+	for name, s := range map[string]*shelf{
+		"  optional: true\n":  {},
+		"  optional: false\n": {lacks: errors.New("no such device here")}, // prepare has to say it
+	} {
+		if out, err := s.run(t, t.Context(), name); err != nil || out.Skipped != "" || out.Verdict != verdict.Pass {
+			t.Errorf("%s: %v, %+v", name, err, out)
+		}
 	}
 }
 

@@ -16,6 +16,7 @@ type Spec struct {
 	Name        string     `yaml:"name" doc:"what reports call it; unique among the scenarios run together" required:"true"`
 	Seed        *seed.Seed `yaml:"seed" doc:"in a printed plan: the seed from which the items of the run are drawn"`
 	Required    Required   `yaml:"required" doc:"the targets"`
+	Optional    bool       `yaml:"optional" doc:"skipped, and told so, on a machine that lacks what the targets need; otherwise that is an error"`
 	Objects     *Objects   `yaml:"objects" doc:"what tests on buckets put"`
 	Files       *Files     `yaml:"files" doc:"what tests on volumes write"`
 	Concurrency int        `yaml:"concurrency" doc:"how many tasks run at once; default 16" min:"1" max:"4096"`
@@ -60,6 +61,11 @@ func (r Required) uniqueNames() error {
 		seen[name] = true
 	}
 	return nil
+}
+
+// count is how many targets there are of each kind.
+func (r Required) count() map[string]int {
+	return map[string]int{BucketKind: len(r.Buckets), VolumeKind: len(r.Volumes)}
 }
 
 // names are the targets' names, buckets first, as faults, tests and checks

@@ -17,8 +17,8 @@ import (
 
 // executing are the options of the test exec.
 type executing struct {
-	Command      []string `yaml:"command" doc:"what is run, with {volume} for the directory that it may use" required:"true"`
-	Acknowledges string   `yaml:"acknowledges" doc:"where it says what it promises: each whole line is one; default stdout" enum:"stdout"`
+	Command      scenario.Command `yaml:"command" doc:"what is run, with {volume} for the directory that it may use and {scenario} for that of the scenario's file" required:"true"`
+	Acknowledges string           `yaml:"acknowledges" doc:"where it says what it promises: each whole line is one; default stdout" enum:"stdout"`
 }
 
 // Validate wants a command.
@@ -26,7 +26,7 @@ func (e *executing) Validate() error { return wantCommand(e.Command) }
 
 // examining are the options of the check exec.
 type examining struct {
-	Command []string          `yaml:"command" doc:"what is run: it gets the promised lines and exits with 0 if all are kept, 1 if not" required:"true"`
+	Command scenario.Command  `yaml:"command" doc:"what is run: it gets the promised lines and exits with 0 if all are kept, 1 if not" required:"true"`
 	Expects string            `yaml:"expects" doc:"what it gets on its standard input; default acknowledged: the promised lines" enum:"acknowledged,nothing"`
 	Timeout scenario.Duration `yaml:"timeout" doc:"after which it is killed, and the check has no answer; default 60s" min:"1"`
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -80,6 +81,26 @@ func (w world) refuse(s *scenario.Spec) error {
 		}
 	}
 	return nil
+}
+
+// lacks tells what this machine lacks to make a scenario's volumes.
+func (w world) lacks(s *scenario.Spec) error {
+	missing := map[string]error{}
+	for _, v := range s.Required.Volumes {
+		kind := kindOf(v)
+		if d := w.driver(kind); d != nil {
+			missing[kind] = d.Supports("")
+		}
+		if kind != "none" {
+			fs := (&Volume{spec: v}).filesystem()
+			missing[fs] = machine.SupportsFilesystem(fs)
+		}
+	}
+	var errs []error
+	for _, what := range slices.Sorted(maps.Keys(missing)) {
+		errs = append(errs, missing[what])
+	}
+	return errors.Join(errs...)
 }
 
 func (w world) names() string {
@@ -216,14 +237,15 @@ func (v *Volume) openDisk(ctx context.Context, d flakey.Driver) (err error) {
 	return err
 }
 
-// mountPoint makes the directory to mount on: not in the run's own, which goes
-// with all that is in it.
+// mountPoint makes the directory to mount on: not among the run's records, which
+// are below directories that often only their owner may enter. A command may run
+// as a user of its own (PostgreSQL refuses to be root), and must get to its files.
 func (v *Volume) mountPoint() error {
-	parent := filepath.Join(v.env.Ledger.Dir(), "mnt")
-	if err := os.MkdirAll(parent, 0o700); err != nil {
-		return err
+	parent := "/run"
+	if unix.Access(parent, unix.W_OK) != nil {
+		parent = os.TempDir()
 	}
-	v.root = filepath.Join(parent, machine.Token()[:12]+"-"+slug(v.Name()))
+	v.root = filepath.Join(parent, "assay-"+machine.Token()[:12]+"-"+slug(v.Name()))
 	gone, err := v.env.Ledger.Intend("mount-point", v.root)
 	if err != nil {
 		return err
@@ -232,10 +254,9 @@ func (v *Volume) mountPoint() error {
 		if err := os.Remove(v.root); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
 		}
-		_ = os.Remove(parent) // the last one takes it along
 		return gone()
 	})
-	return os.Mkdir(v.root, 0o700)
+	return os.Mkdir(v.root, 0o755)
 }
 
 func slug(name string) string {

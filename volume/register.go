@@ -15,7 +15,7 @@ import (
 // scenario names one under device.
 func Register(r *scenario.Registry, drivers ...flakey.Driver) {
 	w := world{drivers}
-	r.Target(scenario.Target{Kind: scenario.VolumeKind, Prepare: w.prepare, Again: w.again, Refuse: w.refuse})
+	r.Target(scenario.Target{Kind: scenario.VolumeKind, Prepare: w.prepare, Again: w.again, Refuse: w.refuse, Lacks: w.lacks})
 	registerWriting(r)
 	registerRenaming(r)
 	registerExec(r)

@@ -216,7 +216,7 @@ func (f *runFlags) print(w io.Writer, scenarios []*scenario.Scenario, sd seed.Se
 func (f *runFlags) all(ctx context.Context, runner *scenario.Runner, scenarios []*scenario.Scenario, sd seed.Seed, r *report.Run) error {
 	fmt.Fprintf(os.Stderr, "assay: seed %v\n", sd)
 	until := time.Now().Add(f.duration)
-	for pass := 0; pass == 0 || time.Now().Before(until); pass++ {
+	for pass := 0; pass == 0 || time.Now().Before(until) && r.Ran(); pass++ {
 		for _, s := range scenarios {
 			for i := range f.plans(s) {
 				p, err := s.Plan(sd, pass*f.plans(s)+i, f.adjust)
@@ -241,9 +241,9 @@ func (f *runFlags) all(ctx context.Context, runner *scenario.Runner, scenarios [
 }
 
 // keepOutcome adds an outcome to the report. In a run of long duration the
-// passes after the first are kept only if they are no plain pass.
+// passes after the first are kept only if they ran and are no plain pass.
 func keepOutcome(r *report.Run, o *scenario.Outcome, pass int) {
-	if pass == 0 || o.Verdict != verdict.Pass {
+	if pass == 0 || o.Verdict != verdict.Pass && o.Skipped == "" {
 		r.Outcomes = append(r.Outcomes, o)
 	}
 }

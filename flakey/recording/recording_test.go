@@ -163,7 +163,7 @@ func TestRefused(t *testing.T) {
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if second(w.Flush(0)) == nil || w.Sync() == nil || w.Close() == nil {
+	if second(w.Flush(0)) == nil || w.Sync() == nil || w.Close() != nil {
 		t.Error("a closed recording goes on")
 	}
 }

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/seed-1b600011/assay/content"
 	"golang.org/x/sys/unix"
@@ -45,6 +46,9 @@ func (f *File) WriteMapped(ctx context.Context, t content.Tag, from, to, block i
 }
 
 func (f *File) write(ctx context.Context, o op, t content.Tag, from, to, block int64, hear func(Answer)) error {
+	if block <= 0 {
+		return fmt.Errorf("worker: write in blocks of %d bytes", block)
+	}
 	answers := int(max(1, (to-from+block-1)/block))
 	return f.w.ask(ctx, request{op: o, file: f.handle, from: from, to: to, block: block, tags: []content.Tag{t}}, answers, hear)
 }

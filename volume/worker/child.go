@@ -59,6 +59,9 @@ func serve(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer
 }
 
 func (s *served) answer(r request, a Answer) {
+	if len(a.Data) > dataMax {
+		a = Answer{Index: a.Index, Errno: syscall.EMSGSIZE}
+	}
 	s.out.put(func(b []byte) []byte { return appendAnswer(b, r.id, a) })
 }
 
@@ -95,21 +98,6 @@ func of(err error) Answer {
 	}
 }
 
-// below opens a path below the root, never by way of a symbolic link.
-func (s *served) below(path string, flags int, mode uint32) (int, error) {
-	return retry(func() (int, error) {
-		return unix.Openat(s.root, clean(path), flags|unix.O_NOFOLLOW|unix.O_CLOEXEC, mode)
-	})
-}
-
-// clean makes a path one that openat takes: the root itself is ".".
-func clean(path string) string {
-	if path == "" {
-		return "."
-	}
-	return path
-}
-
 func retry(call func() (int, error)) (int, error) {
 	for {
 		n, err := call()
@@ -117,33 +105,4 @@ func retry(call func() (int, error)) (int, error) {
 			return n, err
 		}
 	}
-}
-
-// onName does a request on names, or on the whole file system.
-func (s *served) onName(r request) error {
-	switch r.op {
-	case opMkdir:
-		return unix.Mkdirat(s.root, clean(r.path), 0o755)
-	case opRename:
-		return unix.Renameat(s.root, clean(r.path), s.root, clean(r.second))
-	case opLink:
-		return unix.Linkat(s.root, clean(r.path), s.root, clean(r.second), 0)
-	case opUnlink:
-		return unix.Unlinkat(s.root, clean(r.path), 0)
-	case opRmdir:
-		return unix.Unlinkat(s.root, clean(r.path), unix.AT_REMOVEDIR)
-	case opRemoveAll:
-		return s.removeAll(r.path, 0)
-	case opSyncDir, opSyncFS:
-		fd, err := s.below(r.path, unix.O_RDONLY|unix.O_DIRECTORY, 0)
-		if err != nil {
-			return err
-		}
-		defer unix.Close(fd)
-		if r.op == opSyncFS {
-			return unix.Syncfs(fd)
-		}
-		return unix.Fsync(fd)
-	}
-	return unix.ENOSYS
 }

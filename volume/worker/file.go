@@ -2,7 +2,6 @@ package worker
 
 import (
 	"errors"
-	"runtime/debug"
 	"sync"
 	"syscall"
 
@@ -13,9 +12,12 @@ import (
 // openFile is a file that the parent has opened. A sync tells errors that came
 // since the file was opened, so it is that of the descriptor that wrote.
 type openFile struct {
-	path  string
 	flags int
 	fd    int
+
+	// using is held for reading while a request is at work on the file: closed
+	// under it, its descriptor would become another file's.
+	using sync.RWMutex
 
 	mu     sync.Mutex
 	plain  int    // without O_DIRECT, for what is not aligned; -1: not opened yet
@@ -29,10 +31,11 @@ func (s *served) open(r request) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.files[r.file] = &openFile{path: r.path, flags: int(r.flags), fd: fd, plain: -1}
+	s.files[r.file] = &openFile{flags: int(r.flags), fd: fd, plain: -1}
 	return nil
 }
 
+// file is the open file that a request is on, in use until it is let go of.
 func (s *served) file(r request) (*openFile, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -40,18 +43,26 @@ func (s *served) file(r request) (*openFile, error) {
 	if f == nil {
 		return nil, unix.EBADF
 	}
+	f.using.RLock() // nobody holds it otherwise while the file is in the map
 	return f, nil
 }
 
 // onFile does a request on an open file.
 func (s *served) onFile(r request) error {
+	if r.op == opClose {
+		return s.close(r)
+	}
 	f, err := s.file(r)
 	if err != nil {
 		return err
 	}
+	defer f.using.RUnlock()
+	_, err = retry(func() (int, error) { return 0, f.do(r) })
+	return err
+}
+
+func (f *openFile) do(r request) error {
 	switch r.op {
-	case opClose:
-		return s.close(r, f)
 	case opTruncate:
 		return unix.Ftruncate(f.fd, r.to)
 	case opAllocate:
@@ -68,12 +79,22 @@ func (s *served) onFile(r request) error {
 	return unix.ENOSYS
 }
 
-func (s *served) close(r request, f *openFile) error {
+// allocate allocates [from, to) and leaves size and content as they are.
+func (f *openFile) allocate(from, to int64) error {
+	return unix.Fallocate(f.fd, unix.FALLOC_FL_KEEP_SIZE, from, to-from)
+}
+
+// close waits for what is at work on the file.
+func (s *served) close(r request) error {
 	s.mu.Lock()
+	f := s.files[r.file]
 	delete(s.files, r.file)
 	s.mu.Unlock()
-	f.mu.Lock()
-	defer f.mu.Unlock()
+	if f == nil {
+		return unix.EBADF
+	}
+	f.using.Lock()
+	defer f.using.Unlock()
 	var errs []error
 	if f.mapped != nil {
 		errs = append(errs, unix.Munmap(f.mapped))
@@ -87,45 +108,53 @@ func (s *served) close(r request, f *openFile) error {
 // write writes [from, to) in blocks and answers for each as it returns. After
 // one that failed the rest is not begun, and answered with ECANCELED.
 func (s *served) write(r request) {
+	if len(r.tags) != 1 || r.block <= 0 || r.from < 0 || r.to > content.MaxSize {
+		s.answer(r, Answer{Errno: unix.EINVAL})
+		return
+	}
 	f, err := s.file(r)
-	if len(r.tags) != 1 || r.block <= 0 {
-		err = unix.EINVAL
+	if err == nil {
+		defer f.using.RUnlock()
 	}
 	i := 0
 	for at := r.from; at < r.to || i == 0; at += r.block {
-		end := min(at+r.block, r.to)
-		a := of(err)
-		if err == nil {
-			if r.op == opMapWrite {
-				err = f.mapWrite(r.tags[0], at, end)
-			} else {
-				err = s.writeBlock(f, r.tags[0], at, end)
+		end := max(at, min(at+r.block, r.to))
+		a := Answer{Index: i, Errno: syscall.ECANCELED}
+		if i == 0 || err == nil {
+			if err == nil {
+				err = s.writeBlock(f, r, at, end)
 			}
 			a = of(err)
-		} else if i > 0 {
-			a = Answer{Errno: syscall.ECANCELED}
+			a.Index = i
 		}
 		if a.Errno == 0 {
 			a.Bytes = end - at
 		}
-		a.Index = i
 		s.answer(r, a)
 		i++
 	}
 }
 
-const alignment = 4096 // of what goes by O_DIRECT: memory, offset and length
-
-func (s *served) writeBlock(f *openFile, t content.Tag, from, to int64) error {
+func (s *served) writeBlock(f *openFile, r request, from, to int64) error {
+	if r.op == opMapWrite {
+		return f.mapWrite(r.tags[0], from, to)
+	}
 	buf := s.buffers.get(int(to - from))
 	defer s.buffers.put(buf)
 	p := buf[:to-from]
-	content.Fill(p, t, from)
-	fd, err := f.fdFor(from, to)
-	if err != nil {
-		return err
-	}
-	for at := from; len(p) > 0; {
+	content.Fill(p, r.tags[0], from)
+	return f.pwrite(p, from)
+}
+
+const alignment = 4096 // of what goes by O_DIRECT: memory, offset and length
+
+// pwrite writes all of p.
+func (f *openFile) pwrite(p []byte, at int64) error {
+	for to := at + int64(len(p)); len(p) > 0; {
+		fd, err := f.fdFor(at, to)
+		if err != nil {
+			return err
+		}
 		n, err := retry(func() (int, error) { return unix.Pwrite(fd, p, at) })
 		if err != nil {
 			return err
@@ -134,11 +163,6 @@ func (s *served) writeBlock(f *openFile, t content.Tag, from, to int64) error {
 			return unix.EIO
 		}
 		p, at = p[n:], at+int64(n)
-		if len(p) > 0 && fd == f.fd {
-			if fd, err = f.fdFor(at, to); err != nil {
-				return err
-			}
-		}
 	}
 	return nil
 }
@@ -160,47 +184,4 @@ func (f *openFile) fdFor(from, to int64) (int, error) {
 		f.plain = fd
 	}
 	return f.plain, nil
-}
-
-// mapWrite writes through a shared mapping of the whole file. A page that the
-// file system cannot give is a signal, here an error.
-func (f *openFile) mapWrite(t content.Tag, from, to int64) (err error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if int64(len(f.mapped)) < to {
-		if f.mapped != nil {
-			if err := unix.Munmap(f.mapped); err != nil {
-				return err
-			}
-			f.mapped = nil
-		}
-		var st unix.Stat_t
-		if err := unix.Fstat(f.fd, &st); err != nil {
-			return err
-		}
-		if st.Size < to {
-			return unix.ENXIO // the parent sets the size first
-		}
-		f.mapped, err = unix.Mmap(f.fd, 0, int(st.Size), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
-		if err != nil {
-			return err
-		}
-	}
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer func() {
-		if recover() != nil {
-			err = unix.EIO
-		}
-	}()
-	content.Fill(f.mapped[from:to], t, from)
-	return nil
-}
-
-func (f *openFile) msync() error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if len(f.mapped) == 0 {
-		return nil
-	}
-	return unix.Msync(f.mapped, unix.MS_SYNC)
 }

@@ -88,7 +88,7 @@ func (l *lab) mounted(source, fstype, options string) {
 }
 
 // ext4 puts the lab on an ext4 of that size, on a loop device, whose path it gives.
-func (l *lab) ext4(size int64) string {
+func (l *lab) ext4(size int64, mkfs ...string) string {
 	l.Helper()
 	if os.Geteuid() != 0 {
 		l.Skip("needs root, for loop devices and mounts")
@@ -115,7 +115,7 @@ func (l *lab) ext4(size int64) string {
 			l.Error(err)
 		}
 	})
-	if err := machine.Mkfs(l.ctx, d.Path(), "ext4"); err != nil {
+	if err := machine.Mkfs(l.ctx, d.Path(), "ext4", mkfs...); err != nil {
 		l.Fatal(err)
 	}
 	l.mounted(d.Path(), "ext4", "")

@@ -14,6 +14,9 @@ const (
 	// holeMin is the shortest hole that is not read, in bytes: what the file
 	// system says is a hole reads as zeros.
 	holeMin = 1 << 20
+	// spansMax is how many pieces of a file are told. What comes after them was
+	// not looked at.
+	spansMax = 1 << 18
 )
 
 // read reads a file to its end, classified: the first of the tags is what is
@@ -35,14 +38,14 @@ func (s *served) read(r request) Answer {
 	_ = unix.Fadvise(fd, 0, 0, unix.FADV_DONTNEED)
 	_ = unix.Fadvise(fd, 0, 0, unix.FADV_SEQUENTIAL)
 	var spans []content.Span
-	for at := int64(0); at < st.Size; {
+	for at := int64(0); at < st.Size && len(spans) < spansMax; {
 		data, end := dataAt(fd, at, st.Size)
 		if data-at >= holeMin || data == st.Size && data > at {
 			spans = append(spans, content.Span{From: at, To: data, Class: content.Zero})
 			at = data
 			continue
 		}
-		more, err := s.classify(fd, at, end, r.tags)
+		more, err := s.classify(fd, at, end, spansMax-len(spans), r.tags)
 		spans = append(spans, more...)
 		if err != nil {
 			a := of(err)
@@ -83,11 +86,12 @@ func dataAt(fd int, at, size int64) (data, end int64) {
 	return data, size
 }
 
-// classify reads [from, to).
-func (s *served) classify(fd int, from, to int64, tags []content.Tag) ([]content.Span, error) {
+// classify reads [from, to), and tells so many pieces of it at most.
+func (s *served) classify(fd int, from, to int64, limit int, tags []content.Tag) ([]content.Span, error) {
 	buf := s.buffers.get(readSize)
 	defer s.buffers.put(buf)
 	c := content.NewClassifier(from, tags[0], tags[1:]...)
+	c.Limit = limit
 	for at := from; at < to; {
 		n, err := retry(func() (int, error) { return unix.Pread(fd, buf[:min(int64(len(buf)), to-at)], at) })
 		if err != nil {

@@ -22,49 +22,62 @@ type Entry struct {
 }
 
 // walk lists everything below the path, each directory before what is in it.
-// An error is one of reading the path itself.
+// An error is one of reading the path itself. How deep it goes is limited by
+// the length of a path alone (PATH_MAX), which is an errno of an entry.
 func (s *served) walk(r request) Answer {
 	var b []byte
-	if err := s.walkDir(r.path, &b, 0); err != nil {
+	if err := s.walkDir(r.path, &b); err != nil {
 		return of(err)
 	}
 	return Answer{Data: b}
 }
 
-const depthMax = 64 // of directories in each other
-
-func (s *served) walkDir(dir string, b *[]byte, depth int) error {
-	fd, err := s.below(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NONBLOCK, 0)
+func (s *served) walkDir(dir string, b *[]byte) error {
+	entries, err := s.list(dir)
 	if err != nil {
 		return err
+	}
+	for _, e := range entries {
+		*b = e.append(*b)
+		if !e.Dir {
+			continue
+		}
+		if err := s.walkDir(e.Path, b); err != nil {
+			*b = Entry{Path: e.Path, Dir: true, Errno: of(err).Errno}.append(*b)
+		}
+	}
+	return nil
+}
+
+// list is what is in a directory, by name.
+func (s *served) list(dir string) ([]Entry, error) {
+	fd, err := s.below(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
 	}
 	f := os.NewFile(uintptr(fd), dir)
 	defer f.Close()
 	names, err := f.Readdirnames(-1)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	sort.Strings(names)
-	for _, name := range names {
-		e := Entry{Path: path.Join(dir, name)}
+	all := make([]Entry, len(names))
+	for i, name := range names {
+		e := &all[i]
+		e.Path = path.Join(dir, name)
 		var st unix.Stat_t
 		if err := unix.Fstatat(fd, name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
 			e.Errno = of(err).Errno
-		} else {
-			e.Dir, e.Regular = st.Mode&unix.S_IFMT == unix.S_IFDIR, st.Mode&unix.S_IFMT == unix.S_IFREG
-			e.Inode = st.Ino
-			if e.Regular {
-				e.Size = st.Size
-			}
+			continue
 		}
-		*b = e.append(*b)
-		if e.Dir && depth < depthMax {
-			if err := s.walkDir(e.Path, b, depth+1); err != nil {
-				*b = Entry{Path: e.Path, Dir: true, Errno: of(err).Errno}.append(*b)
-			}
+		e.Dir, e.Regular = st.Mode&unix.S_IFMT == unix.S_IFDIR, st.Mode&unix.S_IFMT == unix.S_IFREG
+		e.Inode = st.Ino
+		if e.Regular {
+			e.Size = st.Size
 		}
 	}
-	return nil
+	return all, nil
 }
 
 func (e Entry) append(b []byte) []byte {
@@ -99,29 +112,27 @@ func parseEntries(b []byte) ([]Entry, error) {
 }
 
 // removeAll removes a directory, which may be gone already, with all in it.
-func (s *served) removeAll(dir string, depth int) error {
-	fd, err := s.below(dir, unix.O_RDONLY|unix.O_DIRECTORY, 0)
+// The root is somebody else's and is refused, by whatever name.
+func (s *served) removeAll(dir string) error {
+	if clean := path.Clean("/" + dir); clean == "/" {
+		return unix.EINVAL
+	}
+	entries, err := s.list(dir)
 	if errors.Is(err, unix.ENOENT) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	f := os.NewFile(uintptr(fd), dir)
-	names, err := f.Readdirnames(-1)
-	f.Close()
-	if err != nil {
-		return err
-	}
-	for _, name := range names {
-		p := path.Join(dir, name)
-		err := unix.Unlinkat(s.root, p, 0)
-		if errors.Is(err, unix.EISDIR) && depth < depthMax {
-			err = s.removeAll(p, depth+1)
+	for _, e := range entries {
+		if e.Dir {
+			err = s.removeAll(e.Path)
+		} else {
+			err = s.unlink(e.Path, 0)
 		}
 		if err != nil && !errors.Is(err, unix.ENOENT) {
 			return err
 		}
 	}
-	return unix.Unlinkat(s.root, dir, unix.AT_REMOVEDIR)
+	return s.unlink(dir, unix.AT_REMOVEDIR)
 }

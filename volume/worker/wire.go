@@ -58,7 +58,8 @@ type Answer struct {
 }
 
 const (
-	frameMax = 256 << 20 // bytes
+	frameMax = 256 << 20        // bytes
+	dataMax  = frameMax - 1<<10 // of an answer: EMSGSIZE above
 	headSize = 4
 	tagMin   = 8 + 8 + 1                      // bytes of the shortest
 	spanMin  = 1 + 1 + 1 + tagMin + 1 + 1 + 1 // the same

@@ -169,7 +169,7 @@ func (w *Worker) Stop(ctx context.Context) error {
 // Read is what a file holds.
 type Read struct {
 	Size  int64
-	Spans []content.Span
+	Spans []content.Span // those of a file in more than 262144 pieces end before its size
 }
 
 // Read reads the file at path and classifies its bytes; want is what they
