@@ -2,39 +2,47 @@ package history
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"testing"
 
 	"golang.org/x/sys/unix"
 )
 
-// tinyDisk mounts a file system of size bytes, or skips. The mount is in a
-// namespace that only this goroutine's thread has, and that ends with it: no
-// way out of the test, a kill included, leaves it behind.
+// tinyDisk makes a file system of size bytes, or skips. It is mounted without a
+// place in the tree (fsmount(2)), so that no way out of the test, a kill
+// included, leaves it behind. A mount namespace would do that too, and keep a
+// copy of whatever others have mounted meanwhile.
 func tinyDisk(t *testing.T, size string) string {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("needs root, to mount a small tmpfs")
 	}
-	dir := t.TempDir()
-	runtime.LockOSThread() // for good: the thread must not run anything else
-	if err := unix.Unshare(unix.CLONE_FS | unix.CLONE_NEWNS); err != nil {
-		t.Skipf("needs a tmpfs of its own: unshare: %v", err)
+	fs, err := unix.Fsopen("tmpfs", unix.FSOPEN_CLOEXEC)
+	if err != nil {
+		t.Skipf("needs a tmpfs of its own: fsopen: %v", err)
 	}
-	must(t, unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""))
-	if err := unix.Mount("assay-test", dir, "tmpfs", 0, "size="+size); err != nil {
-		t.Skipf("needs a tmpfs of its own: mount: %v", err)
+	defer unix.Close(fs)
+	must(t, unix.FsconfigSetString(fs, "size", size))
+	must(t, unix.FsconfigCreate(fs))
+	fd, err := unix.Fsmount(fs, unix.FSMOUNT_CLOEXEC, 0)
+	if err != nil {
+		t.Skipf("needs a tmpfs of its own: fsmount: %v", err)
 	}
-	t.Cleanup(func() {
-		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
-			t.Errorf("unmount %s: %v", dir, err)
-		}
-	})
-	return dir
+	t.Cleanup(func() { unix.Close(fd) })
+	return fmt.Sprintf("/proc/self/fd/%d", fd)
+}
+
+func resize(t *testing.T, disk, size string) {
+	t.Helper()
+	fs, err := unix.Fspick(unix.AT_FDCWD, disk, unix.FSPICK_CLOEXEC)
+	must(t, err)
+	defer unix.Close(fs)
+	must(t, unix.FsconfigSetString(fs, "size", size))
+	must(t, unix.FsconfigReconfigure(fs))
 }
 
 func TestDiskFull(t *testing.T) {
@@ -73,7 +81,7 @@ func TestDiskFull(t *testing.T) {
 	}
 	full(n)
 	// Room again: once the disk has more, the same writer goes on.
-	must(t, unix.Mount("assay-test", disk, "tmpfs", unix.MS_REMOUNT, "size=4m"))
+	resize(t, disk, "4m")
 	for range 500 {
 		op, err := w.Begin(Record{Verb: "put", Detail: make([]byte, 300)})
 		must(t, err)

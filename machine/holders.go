@@ -35,7 +35,9 @@ func (h Holder) String() string {
 // shows: processes with a file of it open or mapped, or their working or root
 // directory in it; mounts on top of it; loop devices and swap on its files. Of
 // a block device they are the processes that have it, or a file of the file
-// system on it, open, also where its mount is out of the tree. A
+// system on it, open, also where its mount is out of the tree, and the mount
+// namespaces, one process of each, in which it is mounted: a namespace copies
+// all mounts when it is made, and nobody in it need know. A
 // child looks for them, because the memory maps of a process that hangs may
 // not be readable before it goes on; what it has found until ctx ends is
 // given, with the error.
@@ -93,7 +95,7 @@ type holds func(link, to string) bool
 func findHolders(path string, tell func(Holder)) error {
 	var st unix.Stat_t
 	if err := unix.Lstat(path, &st); err == nil && st.Mode&unix.S_IFMT == unix.S_IFBLK {
-		return findProcesses(onDevice(st.Rdev), tell)
+		return errors.Join(findProcesses(onDevice(st.Rdev), tell), findNamespaces(st.Rdev, tell))
 	}
 	within := func(p string) bool {
 		return p == path || strings.HasPrefix(p, strings.TrimSuffix(path, "/")+"/")
@@ -166,6 +168,43 @@ func findInKernel(path string, within func(string) bool, tell func(Holder)) erro
 		file, _, _ := strings.Cut(line, " ")
 		if file = unescapeMount(file); within(file) {
 			tell(Holder{How: "swap on " + strconv.Quote(file)})
+		}
+	}
+	return nil
+}
+
+// findNamespaces looks for mounts of a device in other mount namespaces. A
+// thread may have one of its own.
+func findNamespaces(device uint64, tell func(Holder)) error {
+	threads, err := filepath.Glob("/proc/[0-9]*/task/[0-9]*")
+	if err != nil {
+		return err
+	}
+	own, err := os.Readlink("/proc/self/ns/mnt")
+	if err != nil {
+		return err
+	}
+	seen := map[string]bool{own: true}
+	for _, thread := range threads {
+		space, err := os.Readlink(thread + "/ns/mnt")
+		if err != nil || seen[space] {
+			continue // it has ended, or is not ours to look at
+		}
+		seen[space] = true
+		b, err := os.ReadFile(thread + "/mountinfo")
+		if err != nil {
+			continue
+		}
+		mounts, err := parseMountInfo(b)
+		if err != nil {
+			return err
+		}
+		for _, m := range mounts {
+			if m.isOf(device) {
+				pid, _ := strconv.Atoi(strings.Split(thread, "/")[2])
+				name, _ := os.ReadFile(thread + "/comm")
+				tell(Holder{PID: pid, Name: strings.TrimSpace(string(name)), How: "its mount namespace has it on " + strconv.Quote(m.Dir)})
+			}
 		}
 	}
 	return nil

@@ -3,10 +3,12 @@ package machine
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -147,6 +149,78 @@ func FuzzBinding(f *testing.F) {
 	})
 }
 
+// ownNamespace gives this thread a mount namespace of its own. The copies of
+// mounts of loop devices would keep those of other tests; only that on keep stays.
+func ownNamespace(keep string) error {
+	runtime.LockOSThread()
+	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
+		return err
+	}
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return err
+	}
+	b, err := os.ReadFile("/proc/thread-self/mountinfo")
+	if err != nil {
+		return err
+	}
+	mounts, err := parseMountInfo(b)
+	for _, m := range slices.Backward(mounts) {
+		if strings.HasPrefix(m.Source, "/dev/loop") && m.Dir != keep {
+			err = errors.Join(err, unix.Unmount(m.Dir, unix.MNT_DETACH))
+		}
+	}
+	return err
+}
+
+// elsewhere has a mount namespace of its own, with a copy of the mount on
+// args[0], until its standard input ends.
+var elsewhere = Daemon("test-elsewhere", func(_ context.Context, args []string, stdin io.Reader, stdout io.Writer) error {
+	if err := ownNamespace(args[0]); err != nil {
+		return err
+	}
+	fmt.Fprintln(stdout, "there")
+	_, err := io.Copy(io.Discard, stdin)
+	return err
+})
+
+// TestDeviceHeldByAnotherNamespace: who keeps a device that nobody here has
+// mounted or open is told.
+func TestDeviceHeldByAnotherNamespace(t *testing.T) {
+	for _, fs := range []string{"ext4", "btrfs"} {
+		t.Run(fs, func(t *testing.T) {
+			needFilesystem(t, fs)
+			l := newLab(t)
+			d := l.filesystem(t, "disk", fs)
+			m, err := Mount(boundedContext(t), l.ledger, d.Path(), l.mkdir(t, "dir"), fs, "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			unmountAtEnd(t, m)
+			c, err := elsewhere.Start(boundedContext(t), l.ledger, m.Dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { c.Stop(context.Background()) })
+			if line, err := bufio.NewReader(c.Stdout).ReadString('\n'); line != "there\n" {
+				t.Fatal(line, err, c.Err())
+			}
+			if err := m.Unmount(boundedContext(t), UnmountOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithTimeout(boundedContext(t), 100*time.Millisecond)
+			defer cancel()
+			err = d.Detach(ctx)
+			wantError(t, err, context.DeadlineExceeded, fmt.Sprintf("process %d ", c.PID()), "namespace")
+			if err := c.Stop(boundedContext(t)); err != nil {
+				t.Error(err)
+			}
+			if err := d.Detach(boundedContext(t)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 // bareDev attaches the file args[1] in a mount namespace whose /dev has
 // nothing but the loop control, like a container's.
 var bareDev = Daemon("test-bare-dev", func(ctx context.Context, args []string, _ io.Reader, stdout io.Writer) error {
@@ -158,11 +232,7 @@ var bareDev = Daemon("test-bare-dev", func(ctx context.Context, args []string, _
 	if err != nil {
 		return err
 	}
-	runtime.LockOSThread()
-	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
-		return err
-	}
-	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+	if err := ownNamespace(""); err != nil {
 		return err
 	}
 	if err := unix.Mount("bare", "/dev", "tmpfs", 0, ""); err != nil {

@@ -44,10 +44,13 @@ func MountsOf(device string) ([]MountInfo, error) {
 	if err := unix.Stat(device, &st); err != nil {
 		return nil, fmt.Errorf("machine: mounts of %s: %w", device, err)
 	}
-	number := fmt.Sprintf("%d:%d", unix.Major(st.Rdev), unix.Minor(st.Rdev))
-	return mountsThat(func(m MountInfo) bool {
-		return m.Device == number || strings.HasPrefix(m.Device, "0:") && sourceIs(m.Source, st.Rdev)
-	})
+	return mountsThat(func(m MountInfo) bool { return m.isOf(st.Rdev) })
+}
+
+// isOf tells whether the block device of that number is mounted.
+func (m MountInfo) isOf(device uint64) bool {
+	return m.Device == fmt.Sprintf("%d:%d", unix.Major(device), unix.Minor(device)) ||
+		strings.HasPrefix(m.Device, "0:") && sourceIs(m.Source, device)
 }
 
 // sourceIs looks only into /dev: elsewhere a stat might wait for a disk.

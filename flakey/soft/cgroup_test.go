@@ -161,7 +161,9 @@ func hideCgroups(own, dir, sight string) error {
 		}
 	}
 	for _, m := range slices.Backward(mounts) {
-		if m.Type == "cgroup" || m.Type == "cgroup2" {
+		// The copies of others' mounts would keep their devices for as long as
+		// we live.
+		if m.Type == "cgroup" || m.Type == "cgroup2" || strings.HasPrefix(m.Source, "/dev/loop") {
 			if err := unix.Unmount(m.Dir, unix.MNT_DETACH); err != nil {
 				return fmt.Errorf("unmount %s: %w", m.Dir, err)
 			}
