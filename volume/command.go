@@ -25,8 +25,8 @@ type order struct {
 // keeper runs one command of a user's in a process beside it, which takes in
 // what the command leaves behind and ends all of it when its own parent goes.
 // The command writes to the parent's pipe directly: what is in the pipe
-// outlives it. Both are in one process group, so that both can be stopped at
-// once.
+// outlives it. It has a process group of its own, so that it may signal that
+// (kill 0, as shells do) and does not hit its keeper.
 var keeper = machine.Daemon("volume-command", func(ctx context.Context, args []string, _ io.Reader, _ io.Writer) error {
 	var o order
 	if len(args) != 1 || json.Unmarshal([]byte(args[0]), &o) != nil || len(o.Args) == 0 {
@@ -40,7 +40,7 @@ var keeper = machine.Daemon("volume-command", func(ctx context.Context, args []s
 	if o.Merge {
 		cmd.Stderr = os.Stdout
 	}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pgid: os.Getpid()}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if o.Stdin != "" {
 		in, err := os.Open(o.Stdin)
 		if err != nil {
@@ -54,16 +54,20 @@ var keeper = machine.Daemon("volume-command", func(ctx context.Context, args []s
 		os.Exit(notStarted)
 	}
 	os.Stdout.Close() // a command that closes its own then shows its end
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
+	ended := make(chan int, 1)
+	go func() { ended <- exitOf(machine.AwaitAll(cmd)) }()
 	select {
 	case <-ctx.Done():
 		return machine.KillDescendants(context.Background())
-	case err := <-ended:
+	case status := <-ended:
 		bounded, cancel := context.WithTimeout(context.Background(), endPatience)
 		defer cancel()
-		left := machine.KillDescendants(bounded) // what it left in the background would hold the volume
-		os.Exit(exitOf(err, left))
+		// What it left in the background would hold the volume.
+		if err := machine.KillDescendants(bounded); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			status = notStarted
+		}
+		os.Exit(status)
 	}
 	return nil
 })
@@ -74,24 +78,15 @@ const (
 	signaled   = 128 // and the signal, as a shell says it
 )
 
-func exitOf(err, left error) int {
-	var exit *exec.ExitError
+func exitOf(ws unix.WaitStatus, err error) int {
 	switch {
-	case left != nil:
-		fmt.Fprintln(os.Stderr, left)
-		return notStarted
-	case err == nil:
-		return 0
-	case !errors.As(err, &exit):
+	case err != nil:
 		fmt.Fprintln(os.Stderr, err)
 		return notStarted
-	case exit.Exited():
-		return exit.ExitCode()
-	}
-	if ws, ok := exit.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
+	case ws.Signaled():
 		return signaled + int(ws.Signal())
 	}
-	return notStarted
+	return ws.ExitStatus()
 }
 
 // command is one that runs on a volume.
@@ -137,17 +132,10 @@ func (v *Volume) expand(word string) string {
 	return word
 }
 
-// freeze stops the command; it prints nothing more. thaw lets it go on.
-func (c *command) freeze() { c.signal(unix.SIGSTOP) }
-func (c *command) thaw()   { c.signal(unix.SIGCONT) }
-
-func (c *command) signal(s syscall.Signal) {
-	select {
-	case <-c.child.Done():
-	default:
-		_ = unix.Kill(-c.child.PID(), s) // it may end at this moment
-	}
-}
+// freeze stops the command with all that it has started; it prints nothing
+// more. thaw lets it go on.
+func (c *command) freeze() { c.child.SignalTree(unix.SIGSTOP) }
+func (c *command) thaw()   { c.child.SignalTree(unix.SIGCONT) }
 
 // kill ends the command with all that it has started, and waits until what was
 // in its pipe is read.
