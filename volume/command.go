@@ -94,6 +94,10 @@ type command struct {
 	v     *Volume
 	child *machine.Child
 	read  chan struct{} // closed when all that it printed has been read
+	// killed ends when the command is: a promise that waits for the fault that
+	// kills it would be waited for by that fault.
+	killed  context.Context
+	release context.CancelFunc
 }
 
 // start runs a command of the user's; {volume} and {volume:NAME} in its words
@@ -118,6 +122,7 @@ func (v *Volume) start(o order) (*command, error) {
 		return nil, err
 	}
 	c := &command{v: v, child: child, read: make(chan struct{})}
+	c.killed, c.release = context.WithCancel(context.Background())
 	v.commands[c] = struct{}{}
 	return c, nil
 }
@@ -140,6 +145,7 @@ func (c *command) thaw()   { c.child.SignalTree(unix.SIGCONT) }
 // kill ends the command with all that it has started, and waits until what was
 // in its pipe is read.
 func (c *command) kill(ctx context.Context) error {
+	c.release()
 	ctx, cancel := context.WithTimeout(ctx, endPatience)
 	defer cancel()
 	if err := c.child.KillTree(ctx); err != nil {
@@ -155,6 +161,7 @@ func (c *command) kill(ctx context.Context) error {
 
 // over forgets a command that has ended.
 func (c *command) over() {
+	c.release()
 	c.v.mu.Lock()
 	defer c.v.mu.Unlock()
 	delete(c.v.commands, c)

@@ -116,6 +116,9 @@ func (v *Volume) roundEnded() bool {
 // in the pipe when it ended.
 func (v *Volume) listen(ctx context.Context, c *command) error {
 	defer close(c.read)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(c.killed, cancel)()
 	in := bufio.NewReaderSize(c.child.Stdout, 64<<10)
 	began := time.Now()
 	for {
