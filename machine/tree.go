@@ -74,6 +74,13 @@ func (c *Child) KillTree(ctx context.Context) error {
 	return c.Kill()
 }
 
+// KillBelow ends all processes below the child by SIGKILL and leaves the child,
+// which then can bury them: what nobody has waited for is left to process 1, which
+// in a container often waits for nothing.
+func (c *Child) KillBelow(ctx context.Context) error {
+	return killBelow(ctx, c.PID(), func() {})
+}
+
 // SignalTree sends a signal to the child and to all processes below it, each
 // once, those that are forked meanwhile too. Who ends is no error.
 func (c *Child) SignalTree(s unix.Signal) {

@@ -98,6 +98,7 @@ type Volume struct {
 	Filesystem string    `yaml:"filesystem" doc:"what is made on the device" enum:"ext4,xfs,btrfs"`
 	Size       Size      `yaml:"size" doc:"of the device"`
 	Mount      string    `yaml:"mount" doc:"mount options"`
+	Sector     Size      `yaml:"sector" doc:"logical block of a breakable disk, the most that a power cut cannot tear: 512 or 4096; default 4096, as disks of today have it. ext4 checks its superblock, of two sectors of 512 bytes, before it replays its journal, and a torn one cannot be mounted" min:"512" max:"4096"`
 	Memory     Size      `yaml:"memory" doc:"that the content of a breakable disk may take; default: all of its size. A disk that will never be full can be larger than the machine's memory"`
 	Record     *bool     `yaml:"record" doc:"whether all that is done to a breakable disk is recorded, so that a round with a finding can be looked at again; default: where a fault of the disk is listed"`
 	Flusher    *Duration `yaml:"flusher" doc:"how often dirty pages are sent to a breakable disk, unsynced, as a busy kernel does it: without that a missing sync hides; 0s: never; default 10ms where the power is cut"`

@@ -148,8 +148,16 @@ func (c *command) kill(ctx context.Context) error {
 	c.release()
 	ctx, cancel := context.WithTimeout(ctx, endPatience)
 	defer cancel()
-	if err := c.child.KillTree(ctx); err != nil {
-		return err
+	select {
+	case <-c.child.Done():
+	default:
+		if err := c.child.KillBelow(ctx); err != nil {
+			return err
+		}
+		c.thaw() // the keeper, which buries them and ends
+		if err := c.child.Stop(ctx); err != nil {
+			return err
+		}
 	}
 	select {
 	case <-c.read:

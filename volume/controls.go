@@ -61,7 +61,7 @@ func fileControls() []scenario.Control {
 		files("xfs", all, "power-cut: {every: {min: 100ms, max: 400ms}, times: 4}").control("power cuts under all that is done to files", ""),
 		files("btrfs", all, "power-cut: {every: {min: 100ms, max: 400ms}, times: 4}").control("power cuts under all that is done to files", ""),
 		files("ext4", all, "kill: {every: {min: 100ms, max: 300ms}, times: 3}").control("kills under all that is done to files", ""),
-		files("xfs", "write-files, rewrite-files", "error-flushes: {probability: 0.05, "+written+"}").control("flushes fail, and the file system says so", ""),
+		files("xfs", "write-files, rewrite-files", "error-flushes: {count: 1, "+written+"}").control("flushes fail, and the file system says so", ""),
 		files("ext4", "write-files, rewrite-files", "error-writes: {"+third+"}").control("the writes of a file fail, and fsync says so", ""),
 
 		files("ext4", "write-files", "drop-flushes, power-cut: {after: {operations: 130}, keep: none}").control("new files are synced on a disk that drops flushes", verdict.Lost),

@@ -229,12 +229,20 @@ func (v *Volume) openDisk(ctx context.Context, d flakey.Driver) (err error) {
 	if v.recorded() {
 		v.recording.now = v.recordingOf(0)
 	}
-	v.disk, err = flakey.Open(ctx, flakey.Options{Record: v.recording.now, Memory: int64(v.spec.Memory), Name: "v" + machine.Token()[:12], Size: size,
+	v.disk, err = flakey.Open(ctx, flakey.Options{BlockSize: v.sector(), Record: v.recording.now, Memory: int64(v.spec.Memory), Name: "v" + machine.Token()[:12], Size: size,
 		Seed: v.env.Plan.Draw("volumes", v.Name()), Needs: needs, Ledger: v.env.Ledger}, d)
 	if soft.IsRefused(err) {
 		return scenario.Misconfigured("volume "+v.Name(), "%v", err)
 	}
 	return err
+}
+
+// sector is the logical block of the disk, in bytes.
+func (v *Volume) sector() int {
+	if v.spec.Sector != 0 {
+		return int(v.spec.Sector)
+	}
+	return 4096
 }
 
 // mountPoint makes the directory to mount on: not among the run's records, which

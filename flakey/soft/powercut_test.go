@@ -309,8 +309,9 @@ func TestDroppedFlushesAreFound(t *testing.T) {
 			c.faults = []flakey.Fault{{Kind: flakey.DropFlushes}}
 			sum := c.run(counts(10, 100))
 			t.Log(sum)
-			if sum.lost+sum.corrupt < sum.cuts*9/10 {
-				t.Error("fewer than 9 in 10 cuts were found out")
+			// Of ten cuts two may be lucky ones; of a hundred, ten.
+			if least := counts(7, 9); sum.lost+sum.corrupt < sum.cuts*least/10 {
+				t.Errorf("fewer than %d in 10 cuts were found out", least)
 			}
 		})
 	}
