@@ -80,7 +80,7 @@ func fsckControls() []scenario.Control {
 		return sound{check: "check-fsck", fs: fs, files: "{count: 200, size: 4K}", tests: all, faults: faults}
 	}
 	dropped := fsck("ext4", "drop-writes: {probability: 0.3}")
-	dropped.size = "16M" // with the smallest journal, what is dropped soon is the inode tables too
+	dropped.size = "16M, sector: 512" // with the smallest blocks and journal, what is dropped soon is the inode tables too
 	return []scenario.Control{
 		fsck("ext4", "power-cut: {every: {min: 100ms, max: 300ms}, times: 3}").control("power cuts", ""),
 		fsck("xfs", "power-cut: {every: {min: 100ms, max: 300ms}, times: 3}").control("power cuts", ""),
