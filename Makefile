@@ -1,5 +1,5 @@
 # What the tests need of Debian; make test installs what is missing, if it may.
-PACKAGES = gcc libc6-dev e2fsprogs xfsprogs btrfs-progs sqlite3 fio
+PACKAGES = gcc libc6-dev e2fsprogs xfsprogs btrfs-progs sqlite3 fio git rsync postgresql redis-server
 
 GO      ?= go
 RUN      = $(GO) tool -modfile=tools/go.mod

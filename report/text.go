@@ -69,8 +69,12 @@ func explain(w io.Writer, o *scenario.Outcome) error {
 		}
 		finding(&b, o, i, f)
 	}
+	whose := "  "
+	if len(o.Findings) == 0 {
+		whose = printable(o.Plan.Name) + ": "
+	}
 	for _, f := range o.Faults {
-		fmt.Fprintf(&b, "\n  fault %s: began %s, touched %s", f.Name, times(f.Began), Number(f.Touched))
+		fmt.Fprintf(&b, "\n%sfault %s: began %s, touched %s", whose, f.Name, times(f.Began), Number(f.Touched))
 		if len(f.Planted) > 0 {
 			fmt.Fprintf(&b, " (%s)", strings.Join(quoted(f.Planted), ", "))
 		}

@@ -44,8 +44,12 @@ func command(ctx context.Context, t *testing.T, dir string, args ...string) *exe
 
 func assay(t *testing.T, dir string, args ...string) result {
 	t.Helper()
+	return resultOf(t, command(t.Context(), t, dir, args...))
+}
+
+func resultOf(t *testing.T, c *exec.Cmd) result {
+	t.Helper()
 	var out, errout bytes.Buffer
-	c := command(t.Context(), t, dir, args...)
 	c.Stdout, c.Stderr = &out, &errout
 	err := c.Run()
 	var exit *exec.ExitError

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-1b600011/assay/flakey/soft"
 	"github.com/seed-1b600011/assay/report"
 	"github.com/seed-1b600011/assay/seed"
 	"golang.org/x/sys/unix"
@@ -20,7 +21,13 @@ import (
 
 func TestQuickstart(t *testing.T) {
 	dir := t.TempDir()
-	assay(t, dir, "run", "--scale", "0.1", "examples/quickstart.yaml").want(t, 0, "Write 0B", "Everything at once", "pass (seed ")
+	r := assay(t, dir, "run", "--scale", "0.1", "examples/quickstart.yaml")
+	r.want(t, 0, "Write 0B", "Everything at once", "Power cuts under files", "pass (seed ")
+	cut := "fault power-cut: began 5 times"
+	if err := (soft.Driver{}).Supports(""); err != nil {
+		cut = "Power cuts under files: skipped: "
+	}
+	r.want(t, 0, cut)
 	nothingLeft(t, dir, 0)
 }
 
