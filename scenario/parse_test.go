@@ -213,17 +213,29 @@ func TestExamplesParse(t *testing.T) {
 	}
 }
 
-// TestPageParses holds the example of docs/scenarios.md to the language.
-func TestPageParses(t *testing.T) {
-	page, err := os.ReadFile("../docs/scenarios.md")
+// TestPagesParse holds the examples in docs to the language.
+func TestPagesParse(t *testing.T) {
+	pages, err := filepath.Glob("../docs/*.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, example, _ := strings.Cut(string(page), "```yaml\n")
-	example, _, _ = strings.Cut(example, "```")
-	all, err := scenario.Parse("docs/scenarios.md", []byte(example), registry())
-	if err != nil || len(all) != 1 {
-		t.Errorf("%v, %v", all, err)
+	found := map[string]int{}
+	for _, page := range pages {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, example := range strings.Split(string(text), "```yaml\n")[1:] {
+			example, _, _ = strings.Cut(example, "```")
+			all, err := scenario.Parse(page, []byte(example), registry())
+			if err != nil || len(all) != 1 {
+				t.Errorf("%v, %v in\n%s", all, err, example)
+			}
+			found[filepath.Base(page)]++
+		}
+	}
+	if found["scenarios.md"] != 2 {
+		t.Errorf("examples: %v", found)
 	}
 }
 
