@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"runtime"
 	"time"
 
 	"github.com/seed-1b600011/assay/machine"
@@ -48,6 +49,9 @@ func serve(ctx context.Context, args []string, _ io.Reader, stdout io.Writer) (e
 	if err != nil {
 		return fmt.Errorf("soft: %w", err)
 	}
+	// Half of the time its threads are in the kernel, which copies for them, and
+	// as many others can serve meanwhile: a fifth more of sequential writes.
+	runtime.GOMAXPROCS(2 * runtime.GOMAXPROCS(0))
 	// In the memory cgroup of a writer whose pages wait for us we would wait
 	// for each other. What is not allowed is told in the log and is no end.
 	if _, err := machine.ResistPressure(); err != nil {

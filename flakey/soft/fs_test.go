@@ -183,6 +183,32 @@ func TestUnmountOfADeadMount(t *testing.T) {
 	}
 }
 
+// TestDisksOfOneName: programs that look for the file behind a loop device
+// must not take one disk for the other.
+func TestDisksOfOneName(t *testing.T) {
+	if err := machine.SupportsFilesystem("btrfs"); err != nil {
+		t.Skip(err)
+	}
+	l := newLab(t)
+	open := func(dir string) *Disk {
+		d := l.open(t, flakey.Options{Name: l.name("twin"), Dir: filepath.Join(l.dir, dir), Size: 128 * mib})
+		if err := machine.Mkfs(t.Context(), d.Path(), "btrfs"); err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
+	dir := filepath.Join(l.dir, "m")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	m, err := machine.Mount(t.Context(), l.ledger, open("one").Path(), dir, "btrfs", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Unmount(t.Context(), machine.UnmountOptions{Force: true})
+	open("another")
+}
+
 // mkfs makes a file system and mounts it.
 func (l *lab) mkfs(t *testing.T, device, fs string) *machine.MountPoint {
 	t.Helper()

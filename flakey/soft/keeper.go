@@ -79,7 +79,9 @@ func keep(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer)
 	}
 	defer control.Close()
 	k := &keeper{control: control, out: json.NewEncoder(stdout), held: map[string]*os.File{}, watched: map[int]*watch{}}
-	k.deadman.start()
+	if err := k.deadman.start(); err != nil {
+		return fmt.Errorf("soft: keeper: %w", err)
+	}
 	k.answer(0, nil)
 	err = k.run(ctx, readOrders(stdin))
 	aborted := k.abort() // first of all: neither daemon nor devices may be able to end before

@@ -31,7 +31,10 @@ type plug struct {
 // plugIn makes a device of that size without a medium. Requests on it wait for
 // insert or remove.
 func plugIn(ctx context.Context, k *keeping, ledger *machine.Ledger, c config) (*plug, error) {
-	p := &plug{file: newFile(c.Name, c.Size)} // losetup shows the name
+	// losetup shows the name of the file. It is another one for each device:
+	// mkfs.btrfs takes two with the same for one, and refuses the one where the
+	// other is mounted, be it dead.
+	p := &plug{file: newFile(c.Name+"-"+machine.Token()[:8], c.Size)}
 	var err error
 	if p.connection, err = connect(p.file); err != nil {
 		return nil, fmt.Errorf("soft: %w", err)

@@ -53,8 +53,9 @@ func (w *watch) look(waiting int) (stuck bool) {
 
 // deadman aborts every connection when it has not been fed for patience: the
 // keeper itself hangs then, in what it does to look. It is one thread that does
-// nothing but sleep, count and, in the end, write to files that are open, so
-// that it needs no memory that it has not got.
+// nothing but sleep, count and, in the end, write to files that are open. So
+// that it needs no memory that it has not got, it rehearses that each second:
+// the first page of its stack that it had never used before would hang it too.
 type deadman struct {
 	hungry  atomic.Int64 // seconds
 	guarded atomic.Pointer[[]*machine.FuseConnection]
@@ -62,7 +63,11 @@ type deadman struct {
 }
 
 // start must come before anything that may hang.
-func (d *deadman) start() {
+func (d *deadman) start() error {
+	rehearsal, err := machine.FuseRehearsal()
+	if err != nil {
+		return err
+	}
 	// After its sleep the thread must get a processor of Go's, although threads
 	// that hang keep theirs, and must not wait for a garbage collection, which
 	// waits for all threads. There is next to no garbage.
@@ -73,11 +78,24 @@ func (d *deadman) start() {
 		runtime.LockOSThread()
 		for second := (unix.Timespec{Sec: 1}); ; {
 			_ = unix.Nanosleep(&second, nil)
-			if d.hungry.Add(1) > int64(patience/time.Second) {
-				d.abort()
+			abortAll(rehearsal)
+			if d.hungry.Add(1) <= int64(patience/time.Second) {
+				continue
+			}
+			d.acted.Store(true)
+			if all := d.guarded.Load(); all != nil {
+				abortAll(*all...)
 			}
 		}
 	}()
+	return nil
+}
+
+// abortAll is tried again in a second if it fails.
+func abortAll(all ...*machine.FuseConnection) {
+	for _, c := range all {
+		_ = c.Abort()
+	}
 }
 
 // feed says that the keeper has looked, and all was well.
@@ -90,13 +108,4 @@ func (d *deadman) guard(watched map[int]*watch) {
 		all = append(all, w.connection)
 	}
 	d.guarded.Store(&all)
-}
-
-func (d *deadman) abort() {
-	d.acted.Store(true)
-	if all := d.guarded.Load(); all != nil {
-		for _, c := range *all {
-			_ = c.Abort() // it is tried again in a second
-		}
-	}
 }
