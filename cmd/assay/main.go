@@ -45,7 +45,7 @@ func Main(line []string) int {
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetArgs(line)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage{err} })
-	root.AddCommand(runCommand(), selftestCommand(), cleanCommand(), schemaCommand(), flakeyCommand())
+	root.AddCommand(runCommand(), selftestCommand(), cleanCommand(), schemaCommand(), flakeyCommand(), pathcheckCommand())
 	err := root.ExecuteContext(ctx)
 	var v verdictError
 	switch {
