@@ -20,6 +20,7 @@ func Example() {
 	}
 	s.Mux.Handle("GET /{$}", web.Page{Title: "Hello", Body: "<p>there"})
 	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
 	served := make(chan error)
 	go func() { served <- s.Serve(ctx) }()
 
