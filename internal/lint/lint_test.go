@@ -31,6 +31,7 @@ var floors = map[string]struct {
 	"content":            {0, []string{"seed"}},
 	"history":            {0, nil},
 	"machine":            {0, nil},
+	"web":                {0, nil},
 	"owed":               {1, nil},
 	"refstore":           {1, nil},
 	"scenario":           {1, nil},
@@ -48,13 +49,14 @@ var floors = map[string]struct {
 
 // outside are the imports from other modules, and who may have them.
 var outside = map[string][]string{
-	"golang.org/x/sys":             {"flakey/recording", "flakey/soft", "flakey/soft/medium", "history", "machine", "pathcheck", "refstore", "volume", "volume/worker"},
-	"github.com/hanwen/go-fuse/v2": {"flakey/soft"},
-	"golang.org/x/term":            {"cmd/assay"},
-	"github.com/spf13/cobra":       {"cmd/assay"},
-	"go.yaml.in/yaml/v4":           {"scenario"},
-	"github.com/aws/aws-sdk-go-v2": {"object"},
-	"github.com/aws/smithy-go":     {"object"},
+	"golang.org/x/sys":                    {"flakey/recording", "flakey/soft", "flakey/soft/medium", "history", "machine", "pathcheck", "refstore", "volume", "volume/worker"},
+	"github.com/hanwen/go-fuse/v2":        {"flakey/soft"},
+	"golang.org/x/term":                   {"cmd/assay"},
+	"github.com/spf13/cobra":              {"cmd/assay"},
+	"go.yaml.in/yaml/v4":                  {"scenario"},
+	"github.com/aws/aws-sdk-go-v2":        {"object"},
+	"github.com/aws/smithy-go":            {"object"},
+	"github.com/prometheus/client_golang": {"pathcheck", "pressure", "web"},
 }
 
 func root(t *testing.T) string {
