@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -171,11 +170,11 @@ func (s *Service) command(c *Checker, line []byte) {
 	case name == "stop":
 		c.Stop(path)
 	default:
-		n, err := strconv.Atoi(interval)
-		if err != nil || n < leastInterval || n > mostInterval {
-			refuse("interval %.40q, want %d to %d seconds", interval, leastInterval, mostInterval)
+		every, err := parseInterval(interval)
+		if err != nil {
+			refuse("%v", err)
 			return
 		}
-		c.Start(path, time.Duration(n)*time.Second, s.Check)
+		c.Start(path, every, s.Check)
 	}
 }
