@@ -11,16 +11,16 @@ import (
 // cuts: everything that a test can do, in an order in which each comes first
 // once, as a cut comes soon.
 var mixes = []string{
-	"write-files, append-files: {writes: 2}, rename-files, delete-files, rewrite-files",
+	"write-files, read-files, append-files: {writes: 2}, read-files, rename-files, read-files, delete-files, rewrite-files",
 	"write-files: {sync: fdatasync, replace: rename, order: random, queue-depth: 4, block: 16K}, rename-files: {hard-links: true}, rewrite-files: {sync: O_DSYNC, direct: true, block: 4K, writes: 8}",
 	"append-files: {sync: O_SYNC, writes: 3, block: 5000}, write-files: {sync: O_DSYNC, order: reverse, block: 20000}, delete-files: {sync: syncfs}",
-	"write-files: {sync: msync}, append-files: {sync: msync, writes: 2, block: 30000}, rewrite-files: {sync: msync, writes: 5, block: 8K}, rename-files",
+	"write-files: {sync: msync}, append-files: {sync: msync, writes: 2, block: 30000}, rewrite-files: {sync: msync, writes: 5, block: 8K}, read-files, rename-files",
 	"rewrite-files: {direct: true, queue-depth: 8, order: random, block: 12K, punch: 2}, write-files: {preallocate: true, replace: unlink, direct: true}, rename-files: {hard-links: true}, rename-files, delete-files",
 	"write-files: {sparse: true, replace: unlink}, rewrite-files: {sync: syncfs, writes: 3, punch: 1, sync-every: 2}, append-files: {sync: fdatasync, preallocate: true}",
-	"write-files: {sync: none}, rewrite-files: {sync: none, order: random}, append-files: {sync: none}, rename-files: {sync: none}, delete-files: {sync: none}",
+	"write-files: {sync: none}, rewrite-files: {sync: none, order: random}, append-files: {sync: none}, read-files, rename-files: {sync: none}, delete-files: {sync: none}",
 	"write-files: {sync-directory: false, replace: rename, sync-every: 3, order: random}, rename-files: {sync-directory: false}, delete-files: {sync-directory: false}, append-files: {sync: fdatasync, direct: true, sync-every: 1}",
 	"rename-files: {hard-links: true}, delete-files, write-files: {sync: syncfs, queue-depth: 16, block: 4K}, rename-files: {sync: syncfs}, delete-files: {sync: none}",
-	"rewrite-files: {sync: O_SYNC, queue-depth: 4, block: 3000, writes: 7}, write-files: {sync: msync, sparse: true, replace: rename}, rewrite-files: {sync: msync, queue-depth: 4}, append-files: {sync: none, direct: true}",
+	"rewrite-files: {sync: O_SYNC, queue-depth: 4, block: 3000, writes: 7}, read-files, write-files: {sync: msync, sparse: true, replace: rename}, rewrite-files: {sync: msync, queue-depth: 4}, append-files: {sync: none, direct: true}",
 	"write-files: {replace: rename}, rename-files: {hard-links: true}, write-files: {replace: unlink, sync-directory: false}",
 }
 
@@ -55,7 +55,7 @@ func TestHonestCuts(t *testing.T) {
 // TestMixesNameEverything: no option, and no way to sync, is left out above.
 func TestMixesNameEverything(t *testing.T) {
 	all := strings.Join(mixes, "\n")
-	for _, word := range []string{"write-files", "rewrite-files", "append-files", "rename-files", "delete-files",
+	for _, word := range []string{"write-files", "rewrite-files", "append-files", "rename-files", "delete-files", "read-files",
 		"sync: none", "sync: fdatasync", "sync: O_DSYNC", "sync: O_SYNC", "sync: syncfs", "sync: msync", "sync-every", "sync-directory: false",
 		"direct: true", "queue-depth", "order: random", "order: reverse", "preallocate", "sparse", "punch", "replace: unlink", "replace: rename", "hard-links"} {
 		if !strings.Contains(all, word) {
