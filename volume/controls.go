@@ -59,10 +59,10 @@ func fileControls() []scenario.Control {
 	unflushed := files("ext4", "write-files, rewrite-files: {direct: true, sync: none}, read-files", "stale-reads: {"+third+"}")
 	unflushed.size = "64M, mount: commit=1000" // or the journal's commit flushes the disk
 	return []scenario.Control{
-		files("ext4", all, "power-cut: {every: {min: 100ms, max: 400ms}, times: 4}").control("power cuts under all that is done to files", ""),
-		files("xfs", all, "power-cut: {every: {min: 100ms, max: 400ms}, times: 4}").control("power cuts under all that is done to files", ""),
-		files("btrfs", all, "power-cut: {every: {min: 100ms, max: 400ms}, times: 4}").control("power cuts under all that is done to files", ""),
-		files("ext4", all, "kill: {every: {min: 100ms, max: 300ms}, times: 3}").control("kills under all that is done to files", ""),
+		files("ext4", all, "power-cut: {every: {min: 50ms, max: 200ms}, times: 4}").control("power cuts under all that is done to files", ""),
+		files("xfs", all, "power-cut: {every: {min: 50ms, max: 200ms}, times: 4}").control("power cuts under all that is done to files", ""),
+		files("btrfs", all, "power-cut: {every: {min: 50ms, max: 200ms}, times: 4}").control("power cuts under all that is done to files", ""),
+		files("ext4", all, "kill: {every: {min: 50ms, max: 200ms}, times: 3}").control("kills under all that is done to files", ""),
 		files("xfs", "write-files, rewrite-files", "error-flushes: {count: 1, "+written+"}").control("flushes fail, and the file system says so", ""),
 		files("ext4", "write-files, rewrite-files", "error-writes: {"+third+"}").control("the writes of a file fail, and fsync says so", ""),
 
@@ -86,9 +86,9 @@ func fsckControls() []scenario.Control {
 	dropped := fsck("ext4", "drop-writes: {probability: 0.3}")
 	dropped.size = "16M, sector: 512" // with the smallest blocks and journal, what is dropped soon is the inode tables too
 	return []scenario.Control{
-		fsck("ext4", "power-cut: {every: {min: 100ms, max: 300ms}, times: 3}").control("power cuts", ""),
-		fsck("xfs", "power-cut: {every: {min: 100ms, max: 300ms}, times: 3}").control("power cuts", ""),
-		fsck("btrfs", "power-cut: {every: {min: 100ms, max: 300ms}, times: 3}").control("power cuts", ""),
+		fsck("ext4", "power-cut: {every: {min: 50ms, max: 200ms}, times: 3}").control("power cuts", ""),
+		fsck("xfs", "power-cut: {every: {min: 50ms, max: 200ms}, times: 3}").control("power cuts", ""),
+		fsck("btrfs", "power-cut: {every: {min: 50ms, max: 200ms}, times: 3}").control("power cuts", ""),
 		dropped.control("one in three writes is dropped", verdict.Corrupt, verdict.Unreadable),
 	}
 }

@@ -30,11 +30,14 @@ func TestFullDisk(t *testing.T) {
 
 // TestOddNames: every byte that a name may have, in names as long as one may be.
 func TestOddNames(t *testing.T) {
-	needDisk(t, "ext4", "xfs", "btrfs")
-	for _, fs := range []string{"ext4", "xfs", "btrfs"} {
+	for i, fs := range []string{"ext4", "xfs", "btrfs"} {
+		if i > 0 && !full() {
+			break // the cuts have such names there too
+		}
 		t.Run(fs, func(t *testing.T) {
+			needDisk(t, fs)
 			l := newLab(t)
-			out, records := l.kept(onDisk(fs, sizeOf(fs)) + files("{count: 256, size: 100B, names: odd}", "write-files, rename-files, delete-files", "power-cut: {every: {operations: 1000}, times: 3}"))
+			out, records := l.kept(onDisk(fs, sizeOf(fs)) + files("{count: 256, size: 100B, names: odd}", "write-files, rename-files, delete-files", "power-cut: {every: {operations: 1500}, times: 2}"))
 			l.wants(out, verdict.Pass, "")
 			var had [256]bool
 			for _, r := range records {
@@ -60,7 +63,7 @@ func TestOddNames(t *testing.T) {
 // TestManyFiles: a volume of many files is walked, read and gone on with.
 func TestManyFiles(t *testing.T) {
 	needDisk(t, "xfs")
-	l, n := newLab(t), count(2000, 100_000)
+	l, n := newLab(t), count(1000, 100_000)
 	out := l.passes(onDisk("xfs", "2G") + files(fmt.Sprintf("{count: %d, size: 30B}", n), "write-files: {sync: none}", fmt.Sprintf("kill: {every: {operations: %d}, times: 2}", 2*n)))
 	if out.Rounds != 2 {
 		t.Errorf("%d rounds", out.Rounds)
