@@ -73,7 +73,7 @@ type pending struct {
 	ops       []*op
 	object    *object // of a get
 	threshold int64   // of a get: the object's, when it was issued
-	file      *file   // of a sync: its file or directory; nil: everything
+	file      *file   // of a sync: its file or directory; nil: everything. Of a get of a volume: what it reads
 	missing   string  // why it can have no effect
 }
 

@@ -49,7 +49,9 @@
 //
 // A get (issued; Observed; ended, in this order) is legal if it saw what was
 // allowed when it was issued, or was issued since. What else it saw is in
-// Observations. Whether all gets together have an order is not asked here.
+// Observations. Whether all gets together have an order is not asked here. A get
+// of a file is judged as a check would judge it, where nothing that changes the
+// file was under way since it was issued; else it proves nothing.
 //
 // # Objects
 //
@@ -83,7 +85,7 @@
 //
 // The verbs on volumes are create, mkdir, write and append (From, To,
 // Generation), truncate (To: the new size), punch (From, To), unlink, rmdir,
-// rename and link (Detail: the new path), fsync, fdatasync, syncdir, syncfs.
+// rename and link (Detail: the new path), fsync, fdatasync, syncdir, syncfs, get.
 // Paths are relative to the volume. An operation concerns the file that its path
 // named when it was issued, whatever its name becomes; its number, FileID, is
 // made of the writer and the operation that created it. A file with holes

@@ -67,8 +67,8 @@ func (b *Book) read(r history.Record) error {
 	if p == nil {
 		return fmt.Errorf("it sees something but is not under way")
 	}
-	if p.object == nil || p.verb != verbGet {
-		return nil // of a volume: reads of a cache prove nothing about a register as a whole
+	if p.verb != verbGet {
+		return nil
 	}
 	seen, err := SeenIn(r)
 	if err != nil {
@@ -76,6 +76,10 @@ func (b *Book) read(r history.Record) error {
 	}
 	if seen.Err != "" {
 		return nil // no promise covers an error while faults are on
+	}
+	if p.object == nil {
+		b.readFile(p, r.Object, seen)
+		return nil
 	}
 	o := p.object
 	legal := endingFrom(o.history(), p.threshold)

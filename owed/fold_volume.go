@@ -17,6 +17,8 @@ func (b *Book) issueVolume(p *pending, r history.Record) error {
 		b.issueData(p, r)
 	case verbCreate, verbMkdir, verbUnlink, verbRename, verbLink:
 		b.issueName(p, r)
+	case verbGet:
+		p.file = t.current(r.Object)
 	case verbFsync, verbSyncDir:
 		p.file = t.current(r.Object)
 		if p.file == nil {

@@ -135,17 +135,10 @@ func onSoftDisk(b *testing.B) (dir string, done func()) {
 	}
 }
 
-func needSoft(b *testing.B) {
-	b.Helper()
-	if err := (soft.Driver{}).Supports(""); err != nil {
-		b.Skip(err)
-	}
-}
-
 // BenchmarkWriteFiles is write-files and check-files against fio that writes
 // and verifies a pattern, in turn, on fresh soft disks and in a directory.
 func BenchmarkWriteFiles(b *testing.B) {
-	needSoft(b)
+	needDisk(b)
 	for _, c := range []struct {
 		name  string
 		mine  func(b *testing.B) string
@@ -193,7 +186,7 @@ func median(x []float64) float64 {
 // BenchmarkRounds is the time from a power cut to the first operation of the
 // next round: the mount of what survived, and the check of eight files.
 func BenchmarkRounds(b *testing.B) {
-	needSoft(b)
+	needDisk(b)
 	var gaps []float64
 	for b.Loop() {
 		dir := b.TempDir()

@@ -17,7 +17,7 @@ import (
 
 func registerFiles(r *scenario.Registry) {
 	Check(r, scenario.Check{
-		Name: "check-files", Doc: "reads every name and every byte below the volume's files: what was promised is there, and nothing else",
+		Name: "check-files", Doc: "reads every name and every byte below the volume's files: what was promised is there, and nothing else, and so it was whenever read-files looked",
 		Controls: fileControls(),
 	}, struct{}{}, func(ctx context.Context, v *Volume, book *owed.Book, _ struct{}) ([]verdict.Finding, error) {
 		return v.checkFiles(ctx, book)
@@ -57,13 +57,24 @@ func (v *Volume) checkFiles(ctx context.Context, book *owed.Book) ([]verdict.Fin
 	}
 	var all []verdict.Finding
 	for _, d := range deviations {
-		all = append(all, verdict.Finding{Kind: d.Kind, Target: v.Name(), Object: d.Object, From: d.From, To: d.To,
-			Promised: d.Promised, Found: d.Found, Ops: d.Ops, First: first, Last: last, Stable: stable})
+		all = append(all, v.finding(d, first, last, stable))
+	}
+	for _, f := range v.observed(book) { // what was looked at twice tells more
+		if !slices.ContainsFunc(all, func(o verdict.Finding) bool {
+			return o.Kind == f.Kind && o.Object == f.Object && o.From == f.From && o.To == f.To
+		}) {
+			all = append(all, f)
+		}
 	}
 	if err := v.record(book, l); err != nil {
 		return all, err
 	}
 	return all, v.goOn(l)
+}
+
+func (v *Volume) finding(d owed.Deviation, first, last time.Time, stable bool) verdict.Finding {
+	return verdict.Finding{Kind: d.Kind, Target: v.Name(), Object: d.Object, From: d.From, To: d.To,
+		Promised: d.Promised, Found: d.Found, Ops: d.Ops, First: first, Last: last, Stable: stable}
 }
 
 // lookAt walks through the files and reads them, many at once.

@@ -55,12 +55,14 @@ func fileControls() []scenario.Control {
 	files := func(fs, tests, faults string) sound {
 		return sound{check: "check-files", fs: fs, files: twenty, tests: tests, faults: faults}
 	}
-	const all = "write-files, rewrite-files, append-files: {writes: 2}, rename-files, delete-files"
+	const all = "write-files, read-files, rewrite-files, read-files, append-files: {writes: 2}, rename-files, read-files, delete-files"
+	unflushed := files("ext4", "write-files, rewrite-files: {direct: true, sync: none}, read-files", "stale-reads: {"+third+"}")
+	unflushed.size = "64M, mount: commit=1000" // or the journal's commit flushes the disk
 	return []scenario.Control{
-		files("ext4", all, "power-cut: {every: {min: 100ms, max: 400ms}, times: 4}").control("power cuts under all that is done to files", ""),
-		files("xfs", all, "power-cut: {every: {min: 100ms, max: 400ms}, times: 4}").control("power cuts under all that is done to files", ""),
-		files("btrfs", all, "power-cut: {every: {min: 100ms, max: 400ms}, times: 4}").control("power cuts under all that is done to files", ""),
-		files("ext4", all, "kill: {every: {min: 100ms, max: 300ms}, times: 3}").control("kills under all that is done to files", ""),
+		files("ext4", all, "power-cut: {every: {min: 50ms, max: 200ms}, times: 4}").control("power cuts under all that is done to files", ""),
+		files("xfs", all, "power-cut: {every: {min: 50ms, max: 200ms}, times: 4}").control("power cuts under all that is done to files", ""),
+		files("btrfs", all, "power-cut: {every: {min: 50ms, max: 200ms}, times: 4}").control("power cuts under all that is done to files", ""),
+		files("ext4", all, "kill: {every: {min: 50ms, max: 200ms}, times: 3}").control("kills under all that is done to files", ""),
 		files("xfs", "write-files, rewrite-files", "error-flushes: {count: 1, "+written+"}").control("flushes fail, and the file system says so", ""),
 		files("ext4", "write-files, rewrite-files", "error-writes: {"+third+"}").control("the writes of a file fail, and fsync says so", ""),
 
@@ -70,6 +72,8 @@ func fileControls() []scenario.Control {
 		files("ext4", "write-files, rewrite-files", "drop-writes: {"+third+"}").control("the writes of one file in 20 are dropped", verdict.Stale),
 		files("xfs", "write-files, rewrite-files", "tear-writes: {"+third+", count: 1}").control("one write is torn", verdict.Stale),
 		files("ext4", "write-files, rewrite-files", "corrupt-writes: {"+third+", count: 1}").control("one bit of one file in 20 is flipped on its way to the disk", verdict.Corrupt),
+		files("ext4", "write-files, read-files", "corrupt-reads: {"+third+"}").control("reads of one file in 20 are altered while a test reads", verdict.Corrupt),
+		unflushed.control("reads of one file in 20 give what was last flushed while a test reads", verdict.Stale),
 		files("ext4", "write-files, rewrite-files: {direct: true, block: 16K, writes: 1}", "misdirect-writes: {"+third+", count: 1}").control("one block goes to another place", verdict.Misdirected, verdict.Stale),
 	}
 }
@@ -82,9 +86,9 @@ func fsckControls() []scenario.Control {
 	dropped := fsck("ext4", "drop-writes: {probability: 0.3}")
 	dropped.size = "16M, sector: 512" // with the smallest blocks and journal, what is dropped soon is the inode tables too
 	return []scenario.Control{
-		fsck("ext4", "power-cut: {every: {min: 100ms, max: 300ms}, times: 3}").control("power cuts", ""),
-		fsck("xfs", "power-cut: {every: {min: 100ms, max: 300ms}, times: 3}").control("power cuts", ""),
-		fsck("btrfs", "power-cut: {every: {min: 100ms, max: 300ms}, times: 3}").control("power cuts", ""),
+		fsck("ext4", "power-cut: {every: {min: 50ms, max: 200ms}, times: 3}").control("power cuts", ""),
+		fsck("xfs", "power-cut: {every: {min: 50ms, max: 200ms}, times: 3}").control("power cuts", ""),
+		fsck("btrfs", "power-cut: {every: {min: 50ms, max: 200ms}, times: 3}").control("power cuts", ""),
 		dropped.control("one in three writes is dropped", verdict.Corrupt, verdict.Unreadable),
 	}
 }

@@ -190,6 +190,13 @@ func (v *Volume) onFile(ctx context.Context, f flakey.Fault, path string) ([]fla
 	return list, nil
 }
 
+// hanging tells whether the disk holds requests up.
+func (v *Volume) hanging() bool {
+	v.faults.mu.Lock()
+	defer v.faults.mu.Unlock()
+	return slices.ContainsFunc(v.faults.on, func(d *diskFault) bool { return d.kind == flakey.Hang })
+}
+
 // with are all faults that are on and these.
 func (s *faults) with(more ...*diskFault) (all []flakey.Fault) {
 	for _, d := range append(slices.Clone(s.on), more...) {
@@ -265,7 +272,8 @@ func (v *Volume) At(of string, more int64) (<-chan struct{}, func(), error) {
 	if v.disk == nil {
 		return nil, nil, fmt.Errorf("it is on no breakable disk, so nobody counts its %s", of)
 	}
-	stop := &diskFault{v: v, kind: flakey.Hang, list: []flakey.Fault{{Kind: flakey.Hang, Where: flakey.Selector{Only: flakey.Sort(of), Skip: more - 1}}}}
+	w := &waiting{of: flakey.Sort(of)}
+	w.hold = &diskFault{v: v, kind: flakey.Hang, list: []flakey.Fault{{Kind: flakey.Hang, Where: flakey.Selector{Only: w.of, Skip: more - 1}}}}
 	ctx, cancel := context.WithTimeout(context.Background(), worker.Bound)
 	defer cancel()
 	v.faults.mu.Lock()
@@ -274,23 +282,40 @@ func (v *Volume) At(of string, more int64) (<-chan struct{}, func(), error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	stop.before = st.Touched[flakey.Hang]
-	if err := v.disk.Set(ctx, v.faults.with(stop)...); err != nil {
+	w.hold.before, w.at = st.Touched[flakey.Hang], came(st, w.of)+more
+	if err := v.disk.Set(ctx, v.faults.with(w.hold)...); err != nil {
 		return nil, nil, err
 	}
-	v.faults.on = append(v.faults.on, stop)
+	v.faults.on = append(v.faults.on, w.hold)
 	ready, over := make(chan struct{}), make(chan struct{})
-	go stop.await(ready, over)
+	go w.await(ready, over)
 	return ready, sync.OnceFunc(func() {
 		close(over)
 		ctx, cancel := context.WithTimeout(context.Background(), worker.Bound)
 		defer cancel()
-		_ = stop.Stop(ctx) // of a disk without power there is nothing to take away
+		_ = w.hold.Stop(ctx) // of a disk without power there is nothing to take away
 	}), nil
 }
 
-// await closes ready when the first request hangs.
-func (d *diskFault) await(ready, over chan struct{}) {
+// waiting is who waits for a count.
+type waiting struct {
+	of   flakey.Sort
+	at   int64 // the count
+	hold *diskFault
+}
+
+// came is how many requests of a sort a disk has got.
+func came(st flakey.Stats, of flakey.Sort) int64 {
+	if of == flakey.Flushes {
+		return st.Flushes
+	}
+	return st.Writes + st.Discards + st.Zeroes
+}
+
+// await closes ready when the request that reaches the count is held. A disk
+// says how many hang, not which: others may, of another count or another hang,
+// but not before so many have come.
+func (w *waiting) await(ready, over chan struct{}) {
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -300,9 +325,9 @@ func (d *diskFault) await(ready, over chan struct{}) {
 		case <-tick.C:
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), worker.Bound)
-		n, err := d.Touched(ctx)
+		st, err := w.hold.v.disk.Stats(ctx)
 		cancel()
-		if err == nil && n > 0 {
+		if err == nil && st.Touched[flakey.Hang] > w.hold.before && came(st, w.of) >= w.at {
 			close(ready)
 			return
 		}

@@ -89,6 +89,9 @@ func (v *Volume) beginOps(ctx context.Context, good history.Phase, records ...hi
 	}
 	o := &operation{v: v, good: good}
 	for _, r := range records {
+		if r.Verb != "get" {
+			v.changes.Add(1)
+		}
 		r.Target = v.Name()
 		id, err := v.env.History.Begin(r)
 		if err != nil {

@@ -79,12 +79,14 @@ func (v *Volume) cutPower(ctx context.Context, o powerCut) (scenario.Injected, e
 type killing struct{}
 
 // Fault model: the processes that use the volume are ended by SIGKILL; kernel
-// and disk go on.
+// and disk go on. What waits for a disk that hangs ends only when that goes on:
+// nothing more is promised, and Heal sees to the end of it.
 func registerKill(r *scenario.Registry) {
 	r.Fault(scenario.Fault{Name: "kill", Doc: "the processes of the tests are killed; kernel and disk go on", Target: scenario.VolumeKind, EndsRound: true,
 		Options: killing{},
 		Inject: func(ctx context.Context, e *scenario.Env, l scenario.Live, options any) (scenario.Injected, error) {
-			if err := l.(*Volume).kill(context.WithoutCancel(ctx)); err != nil {
+			v := l.(*Volume)
+			if err := v.kill(context.WithoutCancel(ctx)); err != nil && !v.hanging() {
 				return nil, err
 			}
 			return acted{1}, nil

@@ -17,6 +17,7 @@ func Register(r *scenario.Registry, drivers ...flakey.Driver) {
 	w := world{drivers}
 	r.Target(scenario.Target{Kind: scenario.VolumeKind, Prepare: w.prepare, Again: w.again, Refuse: w.refuse, Lacks: w.lacks})
 	registerWriting(r)
+	registerReading(r)
 	registerRenaming(r)
 	registerExec(r)
 	registerFiles(r)
@@ -67,25 +68,31 @@ func Check[T any](r *scenario.Registry, c scenario.Check, zero T, judge func(ctx
 // rule is what volumes promise: see docs/promises.md.
 func rule(string) owed.Rule { return owed.Rule{NeedsSync: true, MayTear: true} }
 
-// book folds the history up to now.
-func (v *Volume) book() (*owed.Book, error) {
+// book folds the history up to now, for a check.
+func (v *Volume) book() (book *owed.Book, err error) {
+	book, v.folded, err = v.fold()
+	return book, err
+}
+
+// fold folds the history up to now, and counts its records.
+func (v *Volume) fold() (book *owed.Book, records int, err error) {
 	volumes := map[string]bool{}
 	for _, o := range v.env.Plan.Required.Volumes {
 		volumes[o.Name] = true
 	}
-	v.folded = 0
 	counted := func(yield func(history.Record, error) bool) {
 		for r, err := range v.env.Records() {
-			v.folded++
+			records++
 			if !yield(r, err) {
 				return
 			}
 		}
 	}
-	return owed.Fold(counted, func(target string) owed.Rule {
+	book, err = owed.Fold(counted, func(target string) owed.Rule {
 		if volumes[target] {
 			return rule(target)
 		}
 		return owed.Rule{} // a bucket of the same plan
 	})
+	return book, records, err
 }

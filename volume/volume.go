@@ -36,7 +36,12 @@ type Volume struct {
 	flusher   stopper
 
 	failing atomic.Int64 // operations since the last that was not refused
-	folded  int          // records that the last fold read; the checks of a run come one after the other
+	changes atomic.Int64 // operations that were begun and change something
+	reading lately
+
+	// Of the checks of a run, which come one after the other:
+	folded       int // records that the last fold read
+	observations int // that were told
 
 	making sync.Mutex // of directories
 
@@ -214,6 +219,7 @@ func (v *Volume) Heal(ctx context.Context) error {
 
 // forget makes nothing known of the files: what is there is for a check to see.
 func (v *Volume) forget() {
+	v.reading.forget()
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.files, v.dirs, v.surveyed = map[string]*File{}, map[string]bool{}, false

@@ -2,6 +2,7 @@ package medium
 
 import (
 	"bytes"
+	"slices"
 	"syscall"
 	"time"
 
@@ -30,6 +31,7 @@ func (m *Medium) wait(sort flakey.Sort, off, n int64) (faultSet, syscall.Errno) 
 // hang waits until no hang that touches the request is on, and gives the
 // faults that are on then, without hangs.
 func (m *Medium) hang(sort flakey.Sort, off, n int64) (faultSet, syscall.Errno) {
+	var asked faultSet // before: each counts a request once
 again:
 	p := m.faults.Load()
 	if m.dead.Load() {
@@ -42,7 +44,7 @@ again:
 		if f.Kind != flakey.Hang {
 			return (*p)[i:], 0
 		}
-		if !f.concerns(sort) {
+		if !f.concerns(sort) || slices.Contains(asked, f) {
 			continue
 		}
 		if _, ok := f.take(m, off, n); !ok {
@@ -50,6 +52,7 @@ again:
 		}
 		select {
 		case <-f.gone:
+			asked = append(asked, (*p)[:i]...)
 			goto again // others may be on by now
 		case <-m.gone:
 			return nil, syscall.EIO

@@ -81,3 +81,35 @@ func TestAfterAHang(t *testing.T) {
 		t.Error(m.Stats().Touched)
 	}
 }
+
+// TestHangsCountOnce: a request that one hang lets by and another holds up is
+// counted once by the first, however often it is looked at.
+func TestHangsCountOnce(t *testing.T) {
+	m := striped(t, 512)
+	fifth := flakey.Fault{Kind: flakey.Hang, Where: flakey.Selector{Only: flakey.Writes, Skip: 4}}
+	second := flakey.Fault{Kind: flakey.Hang, Where: flakey.Selector{Only: flakey.Writes, Skip: 1}}
+	set(t, m, fifth, second)
+	done := make(chan int, 10)
+	go func() {
+		for i := range 5 {
+			m.WriteAt(make([]byte, 512), 0)
+			done <- i + 1
+		}
+	}()
+	await := func(held int64, want int) {
+		t.Helper()
+		for m.Stats().Touched[flakey.Hang] < held {
+			time.Sleep(time.Millisecond)
+		}
+		if len(done) != want {
+			t.Fatalf("%d writes were let by, want %d", len(done), want)
+		}
+	}
+	await(1, 1)
+	set(t, m, fifth)
+	await(2, 4)
+	set(t, m)
+	for range 5 {
+		<-done
+	}
+}
