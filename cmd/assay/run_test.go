@@ -92,6 +92,13 @@ func TestFlags(t *testing.T) {
 	if r := assay(t, dir, "run", "--only", "b", small); strings.Count(r.out, "pass  ") != 2 {
 		t.Errorf("%d: %s", r.code, r.out)
 	}
+	comma := write(t, "comma.yaml", "- {name: 'a, and b', required: {buckets: 1}, objects: {count: 5}, tests: [put], checks: [check-list]}\n")
+	if r := assay(t, dir, "run", "--only", "a, and b", "--only", "a,b", small, comma); r.code != 0 || strings.Count(r.out, "pass  ") != 4 {
+		t.Errorf("%d: %s", r.code, r.out)
+	}
+	if r := assay(t, dir, "run", "--only", "a, and b", small, comma); r.code != 0 || strings.Count(r.out, "pass  ") != 1 {
+		t.Errorf("%d: %s", r.code, r.out)
+	}
 	nothingLeft(t, dir, 0)
 	assay(t, dir, "run", "--keep", "--only", "a", small).want(t, 0)
 	nothingLeft(t, dir, 1)
