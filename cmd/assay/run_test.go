@@ -79,7 +79,7 @@ func TestPlanRunsAgainAsPrinted(t *testing.T) {
 	if again := assay(t, t.TempDir(), "run", "--plan", plan); again.out != r.out {
 		t.Errorf("printed again:\n%s\nwas:\n%s", again.out, r.out)
 	}
-	assay(t, t.TempDir(), "run", plan).want(t, 0, "Many small objects")
+	assay(t, t.TempDir(), "run", "--only", "Many small objects,Power cuts under files", plan).want(t, 0, "Many small objects", "Power cuts under files")
 }
 
 func TestFlags(t *testing.T) {

@@ -46,6 +46,7 @@ func TestYourDatabaseShowsWhatIsRun(t *testing.T) {
 // TestYourDatabase does what the page says: with the program as it is every
 // promise is kept, and without its sync none.
 func TestYourDatabase(t *testing.T) {
+	t.Parallel()
 	needsVolumes(t, "ext4")
 	needsProgram(t, "go", "golang")
 	source, err := os.ReadFile(diary)
