@@ -142,6 +142,7 @@ func TestWrongCredentials(t *testing.T) {
 // TestBadEndpoints: what answers is no store. That is the target's fault, told
 // in one message, and nothing is left.
 func TestBadEndpoints(t *testing.T) {
+	t.Parallel() // one of them waits for ten seconds
 	html := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprint(w, "<html><body>Welcome to nginx!</body></html>")
 	}))

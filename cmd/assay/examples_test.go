@@ -59,6 +59,7 @@ func needsProgram(t *testing.T, program, pkg string) {
 
 // TestExamples runs each example as a person would.
 func TestExamples(t *testing.T) {
+	t.Parallel()
 	for name, e := range examples {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -39,6 +39,11 @@ func command(ctx context.Context, t *testing.T, dir string, args ...string) *exe
 	c := exec.CommandContext(ctx, exe, args...)
 	c.Dir = "../.."
 	c.Env = append(os.Environ(), asAssay+"=1", "XDG_STATE_HOME="+dir, "ASSAY_ENDPOINT=", "ASSAY_BACKENDS=", "ASSAY_SECRETS=")
+	if os.Getenv("GORACE") == "" {
+		// Or with the race detector each of the many processes that end sleeps for
+		// 1 s first (https://go.dev/doc/articles/race_detector, atexit_sleep_ms).
+		c.Env = append(c.Env, "GORACE=atexit_sleep_ms=10")
+	}
 	return c
 }
 

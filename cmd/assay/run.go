@@ -54,7 +54,7 @@ func runCommand() *cobra.Command {
 	flags := c.Flags()
 	flags.StringVar(&f.seed, "seed", "", "`NUMBER` from which every choice is drawn; default: a random one, which is printed")
 	flags.IntVar(&f.repeat, "repeat", 0, "run every scenario `N` times, with seeds of their own, whatever it says itself")
-	flags.StringSliceVar(&f.only, "only", nil, "run only the scenarios of these `NAMES`")
+	flags.StringArrayVar(&f.only, "only", nil, "run only the scenario of this `NAME`, or of several with commas between; can be given again")
 	flags.DurationVar(&f.duration, "duration", 0, "go on with new plans until this much `TIME` has passed")
 	flags.BoolVar(&f.keep, "keep", false, "leave buckets and records as they are")
 	flags.IntVar(&f.adjust.Concurrency, "concurrency", 0, "run `N` tasks at once, whatever the scenario says")
@@ -174,12 +174,20 @@ func (f *runFlags) read(files []string, reg *scenario.Registry) ([]*scenario.Sce
 	if len(f.only) == 0 {
 		return all, nil
 	}
-	for _, name := range f.only {
-		if in[name] == "" {
-			return nil, scenario.Misconfigured("--only", "no scenario is named %q: there are %s", name, namesOf(all))
+	only := map[string]bool{}
+	for _, one := range f.only {
+		names := strings.Split(one, ",")
+		if in[one] != "" { // a name may have a comma in it
+			names = []string{one}
+		}
+		for _, name := range names {
+			if in[name] == "" {
+				return nil, scenario.Misconfigured("--only", "no scenario is named %q: there are %s", name, namesOf(all))
+			}
+			only[name] = true
 		}
 	}
-	return slices.DeleteFunc(all, func(s *scenario.Scenario) bool { return !slices.Contains(f.only, s.Name) }), nil
+	return slices.DeleteFunc(all, func(s *scenario.Scenario) bool { return !only[s.Name] }), nil
 }
 
 func namesOf(all []*scenario.Scenario) string {

@@ -79,7 +79,7 @@ func TestPlanRunsAgainAsPrinted(t *testing.T) {
 	if again := assay(t, t.TempDir(), "run", "--plan", plan); again.out != r.out {
 		t.Errorf("printed again:\n%s\nwas:\n%s", again.out, r.out)
 	}
-	assay(t, t.TempDir(), "run", plan).want(t, 0, "Many small objects")
+	assay(t, t.TempDir(), "run", "--only", "Many small objects,Power cuts under files", plan).want(t, 0, "Many small objects", "Power cuts under files")
 }
 
 func TestFlags(t *testing.T) {
@@ -90,6 +90,13 @@ func TestFlags(t *testing.T) {
 		t.Errorf("%d: %s", r.code, r.out)
 	}
 	if r := assay(t, dir, "run", "--only", "b", small); strings.Count(r.out, "pass  ") != 2 {
+		t.Errorf("%d: %s", r.code, r.out)
+	}
+	comma := write(t, "comma.yaml", "- {name: 'a, and b', required: {buckets: 1}, objects: {count: 5}, tests: [put], checks: [check-list]}\n")
+	if r := assay(t, dir, "run", "--only", "a, and b", "--only", "a,b", small, comma); r.code != 0 || strings.Count(r.out, "pass  ") != 4 {
+		t.Errorf("%d: %s", r.code, r.out)
+	}
+	if r := assay(t, dir, "run", "--only", "a, and b", small, comma); r.code != 0 || strings.Count(r.out, "pass  ") != 1 {
 		t.Errorf("%d: %s", r.code, r.out)
 	}
 	nothingLeft(t, dir, 0)

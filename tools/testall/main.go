@@ -46,6 +46,11 @@ func main() {
 	args := []string{"test", "-json", "-timeout", timeout.String()}
 	if *race {
 		args = append(args, "-race")
+		// By default each process sleeps for 1 s at its end so that races may still
+		// be seen, and disks and commands have a dozen in every round.
+		if os.Getenv("GORACE") == "" {
+			os.Setenv("GORACE", "atexit_sleep_ms=10")
+		}
 	}
 	if err := t.run(append(args, flag.Args()...)); err != nil {
 		fmt.Println("testall:", err)
