@@ -144,6 +144,30 @@ func (c *Checker) tell(d command) {
 	}
 }
 
+// Flight is a check that is under way.
+type Flight struct {
+	Path  string
+	Since time.Time
+}
+
+// Flights are the checks that are with the kernel now.
+func (c *Checker) Flights() (all []Flight) {
+	done := make(chan struct{})
+	c.Do(func() {
+		for _, t := range c.targets {
+			if t.state == running {
+				all = append(all, Flight{t.path, t.since})
+			}
+		}
+		close(done)
+	})
+	select {
+	case <-done:
+	case <-c.over:
+	}
+	return all
+}
+
 // Close ends all checks. It waits for none: a helper that hangs in the kernel
 // stays until that returns. After it there are no events.
 func (c *Checker) Close() {

@@ -9,6 +9,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -24,24 +25,46 @@ const (
 	longestLine   = 4 << 20
 )
 
-// Service answers commands.
+// Service checks paths for a parent, or those of a file.
 type Service struct {
-	Check Check // what is done to each path
-	Debug bool  // log what is for developers
-	Out   io.Writer
-	Log   io.Writer
+	Check Check     // what is done to each path
+	Debug bool      // log what is for developers
+	Out   io.Writer // gets the events; nil: nobody does
+	Log   io.Writer // gets the log; nil: nobody does
 	// Watch gets every event too, from the checker's goroutine. It may be nil.
 	Watch func(Event)
 
 	out, logs *writer
+	checker   atomic.Pointer[Checker]
 }
 
 // Serve follows the commands of in until it ends, or ctx does. It waits for no
-// path. It returns ErrUnread if nobody reads out, and may then leave a write to
+// path. It returns ErrUnread if nobody reads Out, and may then leave a write to
 // it behind.
 func (s *Service) Serve(ctx context.Context, in io.Reader) error {
+	return s.serve(ctx, func(c *Checker) error { return s.follow(c, in) })
+}
+
+// ServeAll checks these paths, spread over their intervals, until ctx ends.
+func (s *Service) ServeAll(ctx context.Context, all []Entry) error {
+	return s.serve(ctx, func(c *Checker) error {
+		c.StartAll(all)
+		<-ctx.Done()
+		return nil
+	})
+}
+
+// Flights are the checks that are with the kernel now.
+func (s *Service) Flights() []Flight {
+	if c := s.checker.Load(); c != nil {
+		return c.Flights()
+	}
+	return nil
+}
+
+func (s *Service) serve(ctx context.Context, do func(*Checker) error) error {
 	s.out, s.logs = newWriter(s.Out, false), newWriter(s.Log, true)
-	err := s.serve(ctx, in)
+	err := s.checkFor(ctx, do)
 	if err != nil {
 		s.log("ERROR", "%v", err)
 	}
@@ -50,14 +73,15 @@ func (s *Service) Serve(ctx context.Context, in io.Reader) error {
 	return err
 }
 
-func (s *Service) serve(ctx context.Context, in io.Reader) error {
+func (s *Service) checkFor(ctx context.Context, do func(*Checker) error) error {
 	c, err := New(Options{Events: s.event, Log: s.logger("WARN")})
 	if err != nil {
 		return err
 	}
+	s.checker.Store(c)
 	defer c.Close()
 	ended := make(chan error, 1)
-	go func() { ended <- s.follow(c, in) }()
+	go func() { ended <- do(c) }()
 	select {
 	case err := <-ended:
 		c.Close()

@@ -2,6 +2,7 @@ package pathcheck
 
 import (
 	"math"
+	"sort"
 	"sync"
 	"syscall"
 	"time"
@@ -28,6 +29,7 @@ type watched struct {
 	well      uint64 // checks that went well
 	seconds   float64
 	class     [classes]uint32
+	bucket    [len(buckets)]uint64 // for Prometheus, each without those below
 	max       time.Duration
 	last      time.Duration
 	lastWell  time.Time
@@ -86,6 +88,9 @@ func (p *watched) checked(e Event) {
 	p.well++
 	p.seconds += e.Delay.Seconds()
 	p.class[classOf(e.Delay)]++
+	if i := sort.SearchFloat64s(buckets[:], e.Delay.Seconds()); i < len(buckets) {
+		p.bucket[i]++
+	}
 	p.max = max(p.max, e.Delay)
 	p.lastWell = e.Began.Add(e.Delay)
 	p.note(e.Delay)

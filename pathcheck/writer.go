@@ -29,7 +29,11 @@ type writer struct {
 	ended   bool
 }
 
+// newWriter gives one; w may be nil.
 func newWriter(w io.Writer, bounded bool) *writer {
+	if w == nil {
+		w = io.Discard
+	}
 	o := &writer{stuck: make(chan struct{}), failed: make(chan error, 1), done: make(chan struct{}), bounded: bounded}
 	o.ready.L = &o.mu
 	go o.run(w)
