@@ -110,7 +110,7 @@ func New(o Options) (*Checker, error) {
 	c := &Checker{
 		o: o, clock: k, do: make(chan command, 64), over: make(chan struct{}), quit: make(chan struct{}),
 		targets: map[string]*target{},
-		pool:    pool{size: mostThreads, tell: make(chan news, 64), over: make(chan struct{})},
+		pool:    pool{size: mostThreads, tell: make(chan news, 64), over: make(chan struct{}), gone: make(chan struct{})},
 	}
 	// What this process needs later it has now: see help.
 	spareThreads(8)
@@ -174,6 +174,10 @@ func (c *Checker) Close() {
 	c.stop.Do(func() { close(c.quit) })
 	<-c.over
 }
+
+// Gone is closed when, after Close, nothing of the helpers is left: what hung in
+// the kernel has returned.
+func (c *Checker) Gone() <-chan struct{} { return c.pool.gone }
 
 func (c *Checker) run() {
 	defer close(c.over)

@@ -135,6 +135,7 @@ type pool struct {
 	size     int     // the most threads that the next may have: less after it could not be had
 	tell     chan news
 	over     chan struct{}
+	gone     chan struct{} // closed when, after close, all helpers have ended
 	failed   time.Time     // when one could not be started
 	why      syscall.Errno // that it could not
 }
@@ -216,4 +217,10 @@ func (p *pool) close() {
 		h.child.Kill()
 		h.file.Close()
 	}
+	go func() {
+		for _, h := range p.helpers {
+			<-h.child.Done()
+		}
+		close(p.gone)
+	}()
 }

@@ -112,3 +112,16 @@ func execControls() []scenario.Control {
 		{Name: "each line is synced, then power fails", Needs: needs("ext4"), Scenario: of(appendSynced, "power-cut: {every: {min: 200ms, max: 400ms}, times: 3}")},
 	}
 }
+
+func latencyControls() []scenario.Control {
+	probes := func(fs, checks, tests, faults string) sound {
+		return sound{check: checks, fs: fs, files: "{count: 5, size: 64K}", tests: tests, faults: faults}
+	}
+	return []scenario.Control{
+		probes("ext4", "check-latency: {max: 1m, p99: 1m}", "probe-latency: {for: 1s}, probe-latency: {check: write, for: 1s}, probe-latency: {check: stat, for: 500ms}, probe-latency: {check: list, for: 500ms}", "").
+			control("probes of all kinds on a disk that answers", ""),
+		probes("ext4", "check-latency: {max: 500ms}", "probe-latency: {check: write, for: 4s}", "hang: {after: 2s, for: 1s}").control("a disk that hangs for a second", verdict.Late),
+		probes("xfs", "check-latency: {p99: 50ms}", "write-files, probe-latency: {for: 2s}", "delay: {time: 200ms, after: {operations: 60}}").control("a disk that takes 200 ms", verdict.Late),
+		probes("ext4", "check-latency: {max: 500ms}", "write-files, probe-latency: {check: write, for: 2s}", "hang: {after: {operations: 24}}").control("a disk that hangs for ever", verdict.Late),
+	}
+}

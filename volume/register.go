@@ -18,6 +18,7 @@ func Register(r *scenario.Registry, drivers ...flakey.Driver) {
 	r.Target(scenario.Target{Kind: scenario.VolumeKind, Prepare: w.prepare, Again: w.again, Refuse: w.refuse, Lacks: w.lacks})
 	registerWriting(r)
 	registerReading(r)
+	registerLatency(r)
 	registerRenaming(r)
 	registerExec(r)
 	registerFiles(r)

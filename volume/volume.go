@@ -40,8 +40,9 @@ type Volume struct {
 	reading lately
 
 	// Of the checks of a run, which come one after the other:
-	folded       int // records that the last fold read
-	observations int // that were told
+	folded       int    // records that the last fold read
+	observations int    // that were told
+	judged       uint64 // the last probe that was
 
 	making sync.Mutex // of directories
 
