@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -52,12 +53,16 @@ func TestPromises(t *testing.T) {
 	if os.Getenv("ASSAY_GENERATE") != "" {
 		tries = 10
 	}
+	disks := make([]testDisk, len(filesystems))
+	for i, fs := range filesystems {
+		disks[i] = newTestDisk(t, fs)
+	}
 	seen := make([][]string, len(filesystems))
 	t.Run("on", func(t *testing.T) {
 		for i, fs := range filesystems {
 			t.Run(fs, func(t *testing.T) {
 				t.Parallel()
-				seen[i] = keptOn(t, fs, tries)
+				seen[i] = disks[i].kept(t, tries)
 			})
 		}
 	})
@@ -87,20 +92,33 @@ func TestPromises(t *testing.T) {
 	}
 }
 
-// keptOn does everything on a disk with one file system, cuts the power after
-// each, and tells what was there then.
-func keptOn(t *testing.T, fs string, tries int) []string {
-	dir, at := t.TempDir(), t.TempDir()
-	assay(t, dir, "flakey", "create", "d", "--size", "320MiB", "--fs", fs, "--mount", at).want(t, 0)
-	defer func() { assay(t, dir, "flakey", "destroy", "d").want(t, 0) }()
+// testDisk is a disk with a file system, mounted, and the state that knows it.
+type testDisk struct{ fs, name, dir, at string }
+
+func newTestDisk(t *testing.T, fs string) testDisk {
+	// mkfs.btrfs takes two loop devices for one whose files have one name.
+	d := testDisk{fs, fmt.Sprintf("%s-%d", fs, os.Getpid()), t.TempDir(), t.TempDir()}
+	r := assay(t, d.dir, "flakey", "create", d.name, "--size", "320MiB", "--fs", fs, "--mount", d.at)
+	if r.code != 0 {
+		t.Fatal(r.errout)
+	}
+	t.Cleanup(func() { // when the context of the test is over
+		resultOf(t, command(context.Background(), t, d.dir, "flakey", "destroy", d.name)).want(t, 0)
+	})
+	return d
+}
+
+// kept does everything on the disk, cuts the power after each, and tells what
+// was there then.
+func (disk testDisk) kept(t *testing.T, tries int) []string {
 	all := make([]string, len(beyond))
 	for i, b := range beyond {
 		var outcomes []string
 		for try := range tries {
-			d := place{t, filepath.Join(at, fmt.Sprintf("%d-%d", i, try))}
+			d := place{t, filepath.Join(disk.at, fmt.Sprintf("%d-%d", i, try))}
 			d.old()
 			b.do(d)
-			assay(t, dir, "flakey", "power-cut", "d", "--keep", "none").want(t, 0)
+			assay(t, disk.dir, "flakey", "power-cut", disk.name, "--keep", "none").want(t, 0)
 			if o := b.look(d); !slices.Contains(outcomes, o) {
 				outcomes = append(outcomes, o)
 			}
@@ -108,7 +126,7 @@ func keptOn(t *testing.T, fs string, tries int) []string {
 		slices.Sort(outcomes)
 		all[i] = strings.Join(outcomes, " or ")
 		if b.owed != "" && all[i] != b.owed {
-			t.Errorf("%s, %s: %s, and owed is %s", fs, b.what, all[i], b.owed)
+			t.Errorf("%s, %s: %s, and owed is %s", disk.fs, b.what, all[i], b.owed)
 		}
 	}
 	return all
