@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -28,7 +29,7 @@ func TestFlakey(t *testing.T) {
 	}
 	t.Cleanup(func() { // whatever fails above, no daemon stays
 		if all, _ := filepath.Glob(filepath.Join(dir, "assay/disks/*")); len(all) > 0 {
-			assay(t, dir, "flakey", "destroy", "d").want(t, 0)
+			resultOf(t, command(context.Background(), t, dir, "flakey", "destroy", "d")).want(t, 0)
 		}
 	})
 	record := filepath.Join(dir, "recording")
