@@ -19,6 +19,13 @@ import (
 
 // TestMain makes this binary the program too, for tests of whole processes.
 func TestMain(m *testing.M) {
+	if list := os.Getenv("PATHCHECK_TEST_LOAD"); list != "" {
+		if err := load(list); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	if os.Getenv("PATHCHECK_TEST_SERVE") == "" {
 		os.Exit(m.Run())
 	}

@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	leastThreads = 64   // of a helper
+	leastThreads = 128  // of a helper
 	mostThreads  = 1024 // of a helper
 	reserve      = 48   // threads that are kept free of what is slow
 	slowAfter    = 10 * time.Millisecond

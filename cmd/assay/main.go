@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime/debug"
 	"syscall"
 
@@ -27,7 +28,16 @@ func main() {
 	// A run allocates much and holds little: a collection at four times what is
 	// held costs a few MiB and saves a fifth of the CPU time.
 	debug.SetGCPercent(400)
-	os.Exit(Main(os.Args[1:]))
+	os.Exit(Main(commandLine(os.Args)))
+}
+
+// commandLine is that of assay, also where it was started by the name of a tool
+// whose users it serves: a link will do.
+func commandLine(args []string) []string {
+	if len(args) > 0 && filepath.Base(args[0]) == "check" {
+		return append([]string{"pathcheck"}, args[1:]...)
+	}
+	return args[min(1, len(args)):]
 }
 
 // Main runs the command line and returns the exit code.
