@@ -22,10 +22,9 @@ import (
 // with a NUL; an answer is as answerSize says. Whichever thread of the helper is
 // free takes the next request: the kernel shares them out.
 const (
-	headSize   = 9                              // of a request: number, check
-	maxPath    = unix.PathMax                   // with its NUL
-	answerSize = 8 + 8 + 8 + 4                  // number, began, took, errno
-	stride     = (headSize + maxPath + 63) &^ 7 // of the threads' memory
+	headSize   = 9             // of a request: number, check
+	maxPath    = unix.PathMax  // with its NUL
+	answerSize = 8 + 8 + 8 + 4 // number, began, took, errno
 )
 
 type answer struct {
@@ -77,7 +76,7 @@ func help(ctx context.Context, args []string, _ io.Reader, _ io.Writer) error {
 	if h.page, err = unix.Mmap(-1, 0, alignment, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS); err != nil {
 		return err
 	}
-	memory, err := unix.Mmap(-1, 0, threads*stride, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_NORESERVE)
+	memory, err := newInboxes(threads)
 	if err != nil {
 		return err
 	}
@@ -87,7 +86,7 @@ func help(ctx context.Context, args []string, _ io.Reader, _ io.Writer) error {
 		work.Go(func() {
 			runtime.LockOSThread()
 			up.Done()
-			h.serve(memory[i*stride : (i+1)*stride])
+			h.serve(memory.of(i))
 		})
 	}
 	up.Wait()
@@ -124,21 +123,22 @@ type helperMain struct {
 }
 
 // serve does one check after the other, until there will be none.
-func (h *helperMain) serve(buf []byte) {
+func (h *helperMain) serve(in *inbox) {
+	reply := make([]byte, answerSize)
 	for {
-		n, err := unix.Read(h.fd, buf)
+		request, err := in.read(h.fd)
 		if err == unix.EINTR {
 			continue
 		}
-		if err != nil || n <= headSize {
+		if err != 0 || len(request) <= headSize {
 			return
 		}
-		a := answer{n: binary.NativeEndian.Uint64(buf)}
-		began, took, errno := Check(buf[8]).do(buf[headSize:n], h.page, int64(a.n))
+		a := answer{n: binary.NativeEndian.Uint64(request)}
+		began, took, errno := Check(request[8]).do(request[headSize:], h.page, int64(a.n))
 		a.began, a.took, a.errno = h.clock.shared(began), took, errno
-		a.put(buf)
+		a.put(reply)
 		for {
-			if _, err := unix.Write(h.fd, buf[:answerSize]); err != unix.EINTR {
+			if _, err := unix.Write(h.fd, reply); err != unix.EINTR {
 				break
 			}
 		}
