@@ -12,9 +12,9 @@ import (
 )
 
 const (
-	leastThreads = 128  // of a helper
-	mostThreads  = 1024 // of a helper
-	reserve      = 48   // threads that are kept free of what is slow
+	leastThreads = 128 // of a helper
+	mostThreads  = 512 // of a helper
+	reserve      = 48  // threads that are kept free of what is slow
 	slowAfter    = 10 * time.Millisecond
 	startAgain   = time.Second      // after a helper could not be started
 	idleFor      = 10 * time.Second // before a helper that is not needed is let go

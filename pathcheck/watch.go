@@ -21,7 +21,7 @@ func NewWatch() *Watch { return &Watch{paths: map[string]*watched{}} }
 
 const (
 	recent  = 30  // delays for a sparkline
-	classes = 400 // of delays, of a tenth more each: 100 ns to years
+	classes = 160 // of delays, of a fifth more each: 1 µs to weeks
 )
 
 // watched is what is known of one path.
@@ -42,13 +42,13 @@ type watched struct {
 }
 
 func classOf(d time.Duration) int {
-	n := math.Log(max(d.Seconds(), 1e-7)/1e-7) / math.Log(1.1)
+	n := math.Log(max(d.Seconds(), 1e-6)/1e-6) / math.Log(1.2)
 	return min(int(n), classes-1)
 }
 
 // top is the longest delay of a class.
 func top(class int) time.Duration {
-	return time.Duration(1e-7 * math.Pow(1.1, float64(class+1)) * float64(time.Second))
+	return time.Duration(1e-6 * math.Pow(1.2, float64(class+1)) * float64(time.Second))
 }
 
 // Event takes note of an event.
@@ -102,7 +102,7 @@ func (p *watched) note(d time.Duration) {
 }
 
 // quantile is a delay that this share of the checks that went well did not
-// exceed, a tenth too much at most.
+// exceed, a fifth too much at most.
 func (p *watched) quantile(share float64) time.Duration {
 	want, sum := uint64(math.Ceil(share*float64(p.well))), uint64(0)
 	for i, n := range p.class {
@@ -119,7 +119,7 @@ type Row struct {
 	Checks, Missed uint64        // checks that went well; intervals without one
 	Errors         uint64        // checks that did not
 	Last           time.Duration // of the last check
-	P50, P99, Max  time.Duration // of those that went well; the first two may be a tenth too much
+	P50, P99, Max  time.Duration // of those that went well; the first two may be a fifth too much
 	Err            syscall.Errno // of the last check
 	Hung           time.Duration // how long its check has not ended; 0: it has, or is not late
 	Recent         []time.Duration

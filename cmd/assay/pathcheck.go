@@ -53,7 +53,10 @@ func (o *pathchecking) run(ctx context.Context) (err error) {
 		return usage{errors.New("--table is for --paths: standard output is the parent's otherwise")}
 	}
 	watch := pathcheck.NewWatch()
-	sinks := []func(pathcheck.Event){watch.Event}
+	var sinks []func(pathcheck.Event)
+	if o.table || o.listen != "" {
+		sinks = append(sinks, watch.Event)
+	}
 	if o.csv != "" {
 		f, err := os.Create(o.csv)
 		if err != nil {
