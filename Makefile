@@ -1,11 +1,11 @@
 # What the tests need of Debian; make test installs what is missing, if it may.
-PACKAGES = gcc libc6-dev e2fsprogs xfsprogs btrfs-progs sqlite3 fio git rsync postgresql redis-server
+PACKAGES = gcc libc6-dev e2fsprogs xfsprogs btrfs-progs sqlite3 fio git rsync postgresql redis-server ioping
 
 GO      ?= go
 RUN      = $(GO) tool -modfile=tools/go.mod
 
 .PHONY: build test soak generate setup \
-	bench bench-content bench-history bench-object bench-owed bench-flakey
+	bench bench-content bench-history bench-object bench-owed bench-flakey bench-volume bench-pathcheck
 
 build:
 	$(GO) build -o assay ./cmd/assay
@@ -29,7 +29,7 @@ soak: setup
 generate:
 	ASSAY_GENERATE=1 $(GO) test ./scenario ./report ./cmd/assay -run 'Schema' -count=1
 
-bench: bench-content bench-history bench-owed bench-object bench-flakey
+bench: bench-content bench-history bench-owed bench-object bench-flakey bench-volume bench-pathcheck
 
 bench-content:
 	$(GO) test ./content -run '^$$' -bench . -benchtime 2s
@@ -43,6 +43,14 @@ bench-object:
 bench-flakey: setup
 	$(GO) test ./flakey/soft/medium -run '^$$' -bench . -benchtime 1s
 	$(GO) test ./flakey/soft -run '^$$' -bench . -benchtime 3x -timeout 30m
+
+bench-volume: setup
+	$(GO) test ./volume -run '^$$' -bench . -benchtime 3x -timeout 30m
+
+bench-pathcheck: setup
+	$(GO) test ./pathcheck -run '^$$' -bench AtOnce -benchtime 50x
+	$(GO) test ./pathcheck -run '^$$' -bench Delay -benchtime 10x
+	$(GO) test ./pathcheck -run '^$$' -bench Many -benchtime 1x
 
 # Installs the Debian packages that are missing, where this is Debian and we
 # are root; elsewhere it says what is missing and lets the tests skip.

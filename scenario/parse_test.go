@@ -234,7 +234,7 @@ func TestPagesParse(t *testing.T) {
 			found[filepath.Base(page)]++
 		}
 	}
-	if found["scenarios.md"] != 2 || found["your-database.md"] != 1 {
+	if found["scenarios.md"] != 2 || found["your-database.md"] != 1 || found["pathcheck.md"] != 1 {
 		t.Errorf("examples: %v", found)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strconv"
 	"time"
 
@@ -46,6 +47,7 @@ func pathcheckCommand() *cobra.Command {
 }
 
 func (o *pathchecking) run(ctx context.Context) (err error) {
+	debug.SetGCPercent(100) // it allocates little and runs for months
 	if o.service.Check, err = pathcheck.ParseCheck(o.check); err != nil {
 		return usage{err}
 	}
