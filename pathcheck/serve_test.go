@@ -97,7 +97,7 @@ func TestKilledHelpers(t *testing.T) {
 	t.Parallel()
 	h, fine := newHung(t), file(t)
 	p := start(t, "read")
-	p.tell("start "+h.path+" 1", "start "+fine+" 1")
+	p.tell("start "+h.path+" 3600", "start "+fine+" 1")
 	for range 3 {
 		p.await("check " + fine + " 0 ")
 		for _, pid := range helpersOf(p.cmd.Process.Pid) {
@@ -174,7 +174,8 @@ func TestTaskLimit(t *testing.T) {
 // order, and the end of it ends the service.
 func FuzzCommands(f *testing.F) {
 	for _, s := range []string{"", "\n", "start\nstop\n", "start /nowhere 10\nstop /nowhere\nstop /nowhere", "start \x00 1\n",
-		"stop \xff\xfe\r\n", "start /nowhere 1\nstart /nowhere 1\n", strings.Repeat("x", 1<<20), "stop " + strings.Repeat("y", 1<<20) + "\n", " \n  \n\t\n"} {
+		"stop \xff\xfe\r\n", "start /nowhere 1\nstart /nowhere 1\n", strings.Repeat("x", 1<<20), "stop " + strings.Repeat("y", 1<<20) + "\n", " \n  \n\t\n",
+		strings.Repeat("stop /nowhere\nstart\nstop /nowhere\n\n", 100)} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, in []byte) {
