@@ -32,9 +32,10 @@ type File struct {
 // Access is how a file is opened for writing. The zero value goes through the
 // page cache.
 type Access struct {
-	Direct bool // O_DIRECT, for what is aligned to 4096 bytes
-	Sync   Sync // ODSync and OSync open it so
-	Mapped bool // writes go through a shared mapping
+	Direct bool  // O_DIRECT, for what is aligned to 4096 bytes
+	Sync   Sync  // ODSync and OSync open it so
+	Mapped bool  // writes go through a shared mapping
+	Depth  int64 // blocks of one Write in the kernel at the same time; 0: 1
 }
 
 // Path is where the file is, as far as this run has seen.
@@ -78,6 +79,7 @@ type operation struct {
 	good  history.Phase // of those that succeed
 	errno syscall.Errno // of the first that failed
 	err   error         // of the history
+	depth int           // so many at the same time; 0: 1
 	done  []time.Duration
 	bytes []int64
 }
@@ -130,14 +132,16 @@ func (o *operation) end(ctx context.Context, asked error) (syscall.Errno, error)
 	if o.err != nil {
 		return 0, o.err
 	}
-	var before time.Duration
 	for i, at := range o.done {
+		var before time.Duration // when it can have begun: as the one that made room for it had ended
+		if from := i - max(1, o.depth); from >= 0 {
+			before = o.done[from]
+		}
 		phase := o.good
 		if o.bytes[i] == 0 && o.errno != 0 {
 			phase = history.Refused
 		}
 		o.v.env.Meter.Operation(ctx, phase, o.bytes[i], at-before)
-		before = at
 	}
 	return o.errno, o.v.patience(ctx, o.errno)
 }
@@ -301,11 +305,14 @@ func (f *File) writeRun(ctx context.Context, how Access, generation uint32, from
 	if err != nil {
 		return err
 	}
-	write := open.Write
+	t := f.tag(generation)
 	if how.Mapped {
-		write = open.WriteMapped
+		err = open.WriteMapped(ctx, t, from, to, block, o.hear)
+	} else {
+		o.depth = max(1, int(how.Depth))
+		err = open.WriteAtOnce(ctx, t, from, to, block, int64(o.depth), o.hear)
 	}
-	errno, err := o.end(ctx, write(ctx, f.tag(generation), from, to, block, o.hear))
+	errno, err := o.end(ctx, err)
 	if err != nil {
 		return err
 	}

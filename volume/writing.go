@@ -34,7 +34,7 @@ func (w *writing) Validate() error {
 const defaultBlock = 64 << 10
 
 func (w writing) access() Access {
-	return Access{Direct: w.Direct, Sync: w.Sync, Mapped: w.Sync == Msync}
+	return Access{Direct: w.Direct, Sync: w.Sync, Mapped: w.Sync == Msync, Depth: w.Depth}
 }
 
 func (w writing) block() int64 {
@@ -68,7 +68,7 @@ func (w writing) write(ctx context.Context, draw seed.Seed, f *File, generation 
 			parts[i], parts[j] = parts[j], parts[i]
 		}
 	default:
-		if w.Depth <= 1 && w.SyncEvery == 0 {
+		if w.SyncEvery == 0 {
 			parts = runs(parts)
 		}
 	}
@@ -106,7 +106,7 @@ func runs(parts []part) []part {
 
 // batch writes parts, several at once.
 func (w writing) batch(ctx context.Context, f *File, generation uint32, parts []part) error {
-	if w.Depth <= 1 || len(parts) == 1 {
+	if w.Depth <= 1 || len(parts) == 1 { // a part that is a run goes by Access.Depth
 		for _, p := range parts {
 			if err := f.Write(ctx, w.access(), generation, p.from, p.to, w.block()); err != nil {
 				return err

@@ -36,21 +36,27 @@ func (f *File) Close(ctx context.Context, hear func(Answer)) error {
 // after the other; hear is called for each as it has returned. After one that
 // failed the rest is not begun: ECANCELED.
 func (f *File) Write(ctx context.Context, t content.Tag, from, to, block int64, hear func(Answer)) error {
-	return f.write(ctx, opWrite, t, from, to, block, hear)
+	return f.write(ctx, opWrite, t, from, to, block, 1, hear)
+}
+
+// WriteAtOnce is Write with so many blocks in the kernel at the same time; they
+// end, and are heard of, in any order.
+func (f *File) WriteAtOnce(ctx context.Context, t content.Tag, from, to, block, depth int64, hear func(Answer)) error {
+	return f.write(ctx, opWrite, t, from, to, block, depth, hear)
 }
 
 // WriteMapped is Write through a shared mapping; the file must be as long as
 // that already.
 func (f *File) WriteMapped(ctx context.Context, t content.Tag, from, to, block int64, hear func(Answer)) error {
-	return f.write(ctx, opMapWrite, t, from, to, block, hear)
+	return f.write(ctx, opMapWrite, t, from, to, block, 1, hear)
 }
 
-func (f *File) write(ctx context.Context, o op, t content.Tag, from, to, block int64, hear func(Answer)) error {
+func (f *File) write(ctx context.Context, o op, t content.Tag, from, to, block, depth int64, hear func(Answer)) error {
 	if block <= 0 {
 		return fmt.Errorf("worker: write in blocks of %d bytes", block)
 	}
 	answers := int(max(1, (to-from+block-1)/block))
-	return f.w.ask(ctx, request{op: o, file: f.handle, from: from, to: to, block: block, tags: []content.Tag{t}}, answers, hear)
+	return f.w.ask(ctx, request{op: o, file: f.handle, flags: depth, from: from, to: to, block: block, tags: []content.Tag{t}}, answers, hear)
 }
 
 // Truncate sets the size.

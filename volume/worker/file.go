@@ -3,6 +3,7 @@ package worker
 import (
 	"errors"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/seed-1b600011/assay/content"
@@ -105,8 +106,9 @@ func (s *served) close(r request) error {
 	return errors.Join(append(errs, unix.Close(f.fd))...)
 }
 
-// write writes [from, to) in blocks and answers for each as it returns. After
-// one that failed the rest is not begun, and answered with ECANCELED.
+// write writes [from, to) in blocks, flags of them at once, and answers for each
+// as it returns. After one that failed the rest is not begun, and answered with
+// ECANCELED.
 func (s *served) write(r request) {
 	if len(r.tags) != 1 || r.block <= 0 || r.from < 0 || r.to > content.MaxSize {
 		s.answer(r, Answer{Errno: unix.EINVAL})
@@ -116,24 +118,38 @@ func (s *served) write(r request) {
 	if err == nil {
 		defer f.using.RUnlock()
 	}
-	i := 0
-	for at := r.from; at < r.to || i == 0; at += r.block {
-		end := max(at, min(at+r.block, r.to))
-		a := Answer{Index: i, Errno: syscall.ECANCELED}
-		if i == 0 || err == nil {
-			if err == nil {
-				err = s.writeBlock(f, r, at, end)
+	blocks := max(1, (r.to-r.from+r.block-1)/r.block)
+	var next atomic.Int64
+	var failed atomic.Bool
+	run := func() {
+		for i := next.Add(1) - 1; i < blocks; i = next.Add(1) - 1 {
+			at := r.from + i*r.block
+			end := max(at, min(at+r.block, r.to))
+			a := Answer{Errno: syscall.ECANCELED}
+			if !failed.Load() {
+				err := err
+				if err == nil {
+					err = s.writeBlock(f, r, at, end)
+				}
+				if a = of(err); err != nil {
+					failed.Store(true)
+				} else {
+					a.Bytes = end - at
+				}
 			}
-			a = of(err)
-			a.Index = i
+			a.Index = int(i)
+			s.answer(r, a)
 		}
-		if a.Errno == 0 {
-			a.Bytes = end - at
-		}
-		s.answer(r, a)
-		i++
 	}
+	var others sync.WaitGroup
+	for range min(r.flags, blocks, mostAtOnce) - 1 {
+		others.Go(run)
+	}
+	run()
+	others.Wait()
 }
+
+const mostAtOnce = 256
 
 func (s *served) writeBlock(f *openFile, r request, from, to int64) error {
 	if r.op == opMapWrite {

@@ -306,3 +306,40 @@ func TestWritesOfManyAtOnce(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestWriteAtOnce: blocks that are written at the same time all arrive, each is
+// answered once, and after one that failed the rest is not begun.
+func TestWriteAtOnce(t *testing.T) {
+	l := emptyLab(t)
+	l.ext4(16 << 20)
+	l.start()
+	const blocks, size = 100, 4096
+	for _, depth := range []int64{-1, 0, 1, 2, 7, 1000} {
+		name := fmt.Sprint(depth)
+		f := l.open(name, Create|Write|Direct)
+		seen := map[int]int{}
+		err := f.WriteAtOnce(l.ctx, tag(1, 1), 0, blocks*size-100, size, depth, func(a Answer) {
+			if seen[a.Index]++; a.Errno != 0 {
+				t.Error(a)
+			}
+		})
+		if err != nil || len(seen) != blocks {
+			t.Errorf("depth %d: %d of %d answered, %v", depth, len(seen), blocks, err)
+		}
+		want := make([]byte, blocks*size-100)
+		content.Fill(want, tag(1, 1), 0)
+		if got, err := os.ReadFile(filepath.Join(l.dir, name)); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("depth %d: %d bytes, %v", depth, len(got), err)
+		}
+		l.close(f)
+	}
+	f := l.open("full", Create|Write|Direct)
+	defer l.close(f)
+	met := map[syscall.Errno]int{}
+	if err := f.WriteAtOnce(l.ctx, tag(1, 1), 0, 64<<20, 1<<20, 4, func(a Answer) { met[a.Errno]++ }); err != nil {
+		t.Fatal(err)
+	}
+	if met[0] == 0 || met[syscall.ENOSPC] == 0 || met[syscall.ENOSPC] > 4 || met[syscall.ECANCELED] < 40 {
+		t.Errorf("on a disk of 16 MiB: %v", met)
+	}
+}
