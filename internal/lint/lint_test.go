@@ -39,6 +39,7 @@ var floors = map[string]struct {
 	"flakey/recording":   {1, []string{"flakey"}},
 	"flakey/soft/medium": {1, []string{"flakey", "flakey/recording"}},
 	"flakey/soft":        {1, []string{"flakey", "flakey/recording", "flakey/soft/medium"}},
+	"pressure":           {1, nil},
 	"volume/worker":      {1, nil},
 	"volume":             {2, []string{"volume/worker"}},
 	"object":             {2, nil},
@@ -48,7 +49,7 @@ var floors = map[string]struct {
 
 // outside are the imports from other modules, and who may have them.
 var outside = map[string][]string{
-	"golang.org/x/sys":                    {"flakey/recording", "flakey/soft", "flakey/soft/medium", "history", "machine", "refstore", "volume", "volume/worker"},
+	"golang.org/x/sys":                    {"flakey/recording", "flakey/soft", "flakey/soft/medium", "history", "machine", "pressure", "refstore", "volume", "volume/worker"},
 	"github.com/hanwen/go-fuse/v2":        {"flakey/soft"},
 	"golang.org/x/term":                   {"cmd/assay"},
 	"github.com/spf13/cobra":              {"cmd/assay"},
