@@ -32,7 +32,7 @@ type CPU struct {
 	asked  float64 // cores
 	since  time.Time
 	timer  *time.Timer
-	number int // of the load that has the timer
+	number int // of the last load
 	crew   *crew
 	used   []used // of the last seconds, once somebody has asked for them
 	spent  time.Duration
@@ -97,27 +97,41 @@ func (e *OverloadError) Error() string {
 // once. More cores than there are is an *OverloadError and changes nothing;
 // more than a quota is allowed, and shows what a quota does.
 func (c *CPU) Set(l Load) error {
+	_, err := c.set(l)
+	return err
+}
+
+// set is Set, and gives the load a number of its own.
+func (c *CPU) set(l Load) (number int, err error) {
 	total, err := l.total()
 	if err != nil {
-		return err
+		return 0, err
 	}
-	if limit := float64(runtime.NumCPU()); total > limit+1e-9 {
-		return &OverloadError{total, limit}
+	if err := c.fits(total); err != nil {
+		return 0, err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
-		return ErrClosed
+		return 0, ErrClosed
 	}
+	c.number++
 	if c.timer != nil {
 		c.timer.Stop()
 	}
 	c.load, c.asked, c.since, c.timer = l, total, time.Now(), nil
 	c.run(total, l.work)
 	if l.For > 0 {
-		c.number++
 		n := c.number
 		c.timer = time.AfterFunc(l.For, func() { c.over(n) })
+	}
+	return c.number, nil
+}
+
+// fits refuses more cores than there are.
+func (c *CPU) fits(cores float64) error {
+	if limit := float64(runtime.NumCPU()); cores > limit+1e-9 {
+		return &OverloadError{cores, limit}
 	}
 	return nil
 }
@@ -198,19 +212,20 @@ func (c *CPU) Close() error {
 	return nil
 }
 
-// done is whether the work of every thread has come to an end by itself.
-func (c *CPU) done() bool {
+// holds is whether the load with this number is on and its work not done. 0
+// stands for any load.
+func (c *CPU) holds(number int) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.crew == nil {
-		return true
+	if c.crew == nil || number != 0 && number != c.number {
+		return false
 	}
 	for _, t := range c.crew.threads {
 		if !t.finished.Load() {
-			return false
+			return true
 		}
 	}
-	return true
+	return false
 }
 
 // used is CPU time used up to a moment.

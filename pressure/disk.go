@@ -301,9 +301,10 @@ func (d *Disk) Release() error {
 
 // Close removes all that was made, the directory included.
 func (d *Disk) Close() error {
-	d.turn.close()
-	d.mu.Lock()
-	d.state.Held, d.inodes = 0, 0
-	d.mu.Unlock()
-	return d.home.remove()
+	return d.turn.close(func() error {
+		d.mu.Lock()
+		d.state.Held, d.inodes = 0, 0
+		d.mu.Unlock()
+		return d.home.remove()
+	})
 }

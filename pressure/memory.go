@@ -282,13 +282,14 @@ func (m *Memory) Release() error { return m.Set(context.Background(), 0) }
 
 // Close is Release for good.
 func (m *Memory) Close() error {
-	m.turn.close()
 	m.stop()
 	<-m.gone
-	m.mu.Lock()
-	m.state.Held = 0
-	m.mu.Unlock()
-	return m.arena.close()
+	return m.turn.close(func() error {
+		m.mu.Lock()
+		m.state.Held = 0
+		m.mu.Unlock()
+		return m.arena.close()
+	})
 }
 
 // Sample is what the first n bytes that are held look like, fewer if there are

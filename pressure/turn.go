@@ -18,10 +18,13 @@ type turn struct {
 func (t *turn) take(ctx context.Context) (mine context.Context, done func(), err error) {
 	mine, cancel := context.WithCancelCause(ctx)
 	t.mu.Lock()
-	if t.ended {
+	if err = context.Cause(ctx); err == nil && t.ended {
+		err = ErrClosed
+	}
+	if err != nil { // who has been told to stop ends nobody else
 		t.mu.Unlock()
 		cancel(nil)
-		return nil, nil, ErrClosed
+		return nil, nil, err
 	}
 	if t.cancel != nil {
 		t.cancel(ErrSuperseded)
@@ -55,14 +58,16 @@ func (t *turn) busy() bool {
 	return t.cancel != nil
 }
 
-// close ends whoever is at work, lets nobody begin, and waits.
-func (t *turn) close() {
+// close ends whoever is at work, waits for that, lets nobody begin again, and
+// then does what is to be done last.
+func (t *turn) close(last func() error) error {
 	t.mu.Lock()
 	t.ended = true
 	if t.cancel != nil {
 		t.cancel(ErrClosed)
 	}
 	t.mu.Unlock()
-	t.work.Lock()   // until it has ended
-	t.work.Unlock() //nolint:staticcheck // the wait is all that is wanted
+	t.work.Lock()
+	defer t.work.Unlock()
+	return last()
 }
