@@ -27,7 +27,7 @@ func main() {
 	// A run allocates much and holds little: a collection at four times what is
 	// held costs a few MiB and saves a fifth of the CPU time.
 	debug.SetGCPercent(400)
-	os.Exit(Main(os.Args[1:]))
+	os.Exit(Main(asTestero(os.Args)))
 }
 
 // Main runs the command line and returns the exit code.
@@ -45,7 +45,7 @@ func Main(line []string) int {
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetArgs(line)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage{err} })
-	root.AddCommand(runCommand(), selftestCommand(), cleanCommand(), schemaCommand(), flakeyCommand())
+	root.AddCommand(runCommand(), selftestCommand(), cleanCommand(), schemaCommand(), flakeyCommand(), pressureCommand())
 	err := root.ExecuteContext(ctx)
 	var v verdictError
 	switch {
