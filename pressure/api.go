@@ -252,7 +252,7 @@ func (s *Service) putCPU(r *http.Request) (any, error) {
 		return nil, err
 	}
 	l := Load{Cores: q.Cores, Percent: q.Percent, For: time.Duration(q.For)}
-	if _, err := l.total(); err != nil {
+	if _, err := l.Total(); err != nil {
 		return nil, badRequest{err}
 	}
 	s.plans.stop("cpu")

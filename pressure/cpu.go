@@ -72,8 +72,8 @@ func available() (cores float64, bound string) {
 	return cores, bound
 }
 
-// total is how many cores' time a load uses.
-func (l Load) total() (float64, error) {
+// Total is how many cores' time a load uses, and an error if it makes no sense.
+func (l Load) Total() (float64, error) {
 	if math.IsNaN(l.Cores) || math.IsNaN(l.Percent) || l.Cores < 0 || l.Percent < 0 || l.Percent > 100 || l.For < 0 {
 		return 0, fmt.Errorf("pressure: a load of %v cores at %v %% for %v: want cores from 0 on, 0 to 100 %% and no less than no time", l.Cores, l.Percent, l.For)
 	}
@@ -103,7 +103,7 @@ func (c *CPU) Set(l Load) error {
 
 // set is Set, and gives the load a number of its own.
 func (c *CPU) set(l Load) (number int, err error) {
-	total, err := l.total()
+	total, err := l.Total()
 	if err != nil {
 		return 0, err
 	}

@@ -86,7 +86,7 @@ func TestCPULoads(t *testing.T) {
 		{Load{Cores: 1}, 1}, {Load{Cores: 1.5, Percent: 50}, 0.75}, {Load{Percent: 10, Cores: n}, n / 10},
 		{Load{Cores: -1}, -1}, {Load{Percent: 101}, -1}, {Load{Percent: -1}, -1}, {Load{Percent: math.NaN()}, -1}, {Load{Cores: math.Inf(1)}, math.Inf(1)}, {Load{For: -1}, -1},
 	} {
-		got, err := c.l.total()
+		got, err := c.l.Total()
 		if (err != nil) != (c.want < 0) || err == nil && got != c.want {
 			t.Errorf("%+v: %v %v, want %v", c.l, got, err, c.want)
 		}

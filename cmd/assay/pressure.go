@@ -188,6 +188,9 @@ func pressureCPU() *cobra.Command {
 					return usage{fmt.Errorf("%q is no percentage", a[0])}
 				}
 			}
+			if _, err := l.Total(); err != nil {
+				return usage{err}
+			}
 			cpu := &pressure.CPU{}
 			h.line = func() string {
 				s := cpu.Current()
