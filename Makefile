@@ -1,11 +1,11 @@
 # What the tests need of Debian; make test installs what is missing, if it may.
-PACKAGES = gcc libc6-dev e2fsprogs xfsprogs btrfs-progs sqlite3 fio git rsync postgresql redis-server
+PACKAGES = gcc libc6-dev e2fsprogs xfsprogs btrfs-progs sqlite3 fio git rsync postgresql redis-server chromium stress-ng
 
 GO      ?= go
 RUN      = $(GO) tool -modfile=tools/go.mod
 
 .PHONY: build test soak generate setup \
-	bench bench-content bench-history bench-object bench-owed bench-flakey
+	bench bench-content bench-history bench-object bench-owed bench-flakey bench-pressure
 
 build:
 	$(GO) build -o assay ./cmd/assay
@@ -16,8 +16,10 @@ test: setup
 	$(GO) vet ./...
 	cd tools && $(GO) vet ./...
 	cd test/apps && $(GO) vet ./...
+	cd test/browser && $(GO) vet ./...
 	$(RUN) staticcheck ./...
 	cd tools && $(GO) build -o ../.cache/testall ./testall
+	cd test/browser && ../../.cache/testall ./...
 	.cache/testall -race -fuzz 3s ./...
 
 # The full counts. Ends within an hour.
@@ -29,7 +31,7 @@ soak: setup
 generate:
 	ASSAY_GENERATE=1 $(GO) test ./scenario ./report ./cmd/assay -run 'Schema' -count=1
 
-bench: bench-content bench-history bench-owed bench-object bench-flakey
+bench: bench-content bench-history bench-owed bench-object bench-flakey bench-pressure
 
 bench-content:
 	$(GO) test ./content -run '^$$' -bench . -benchtime 2s
@@ -43,6 +45,10 @@ bench-object:
 bench-flakey: setup
 	$(GO) test ./flakey/soft/medium -run '^$$' -bench . -benchtime 1s
 	$(GO) test ./flakey/soft -run '^$$' -bench . -benchtime 3x -timeout 30m
+
+bench-pressure: setup
+	$(GO) test ./pressure -run '^$$' -bench 'Memory|Disk' -benchtime 5x
+	$(GO) test ./pressure -run '^$$' -bench CPU -benchtime 1x -timeout 30m
 
 # Installs the Debian packages that are missing, where this is Debian and we
 # are root; elsewhere it says what is missing and lets the tests skip.

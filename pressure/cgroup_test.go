@@ -20,6 +20,8 @@ const asChild = "ASSAY_PRESSURE_TEST_CHILD"
 
 func TestMain(m *testing.M) {
 	switch os.Getenv(asChild) {
+	case "cpu":
+		os.Exit(cpuChild())
 	case "disk":
 		os.Exit(diskChild())
 	case "brim":

@@ -121,6 +121,7 @@ func (c *CPU) set(l Load) (number int, err error) {
 	}
 	c.load, c.asked, c.since, c.timer = l, total, time.Now(), nil
 	c.run(total, l.work)
+	c.used = []used{{c.since, c.spentNow()}} // what is used is averaged from here on
 	if l.For > 0 {
 		n := c.number
 		c.timer = time.AfterFunc(l.For, func() { c.over(n) })
@@ -237,17 +238,22 @@ type used struct {
 // window is the time over which Held is an average.
 const window = 5 * time.Second
 
+func (c *CPU) spentNow() time.Duration {
+	spent := c.spent
+	if c.crew != nil {
+		for _, t := range c.crew.threads {
+			spent += time.Duration(t.spent.Load())
+		}
+	}
+	return spent
+}
+
 // Current is what is used, and what could be.
 func (c *CPU) Current() CPUState {
 	limit, bound := available()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	now := used{time.Now(), c.spent}
-	if c.crew != nil {
-		for _, t := range c.crew.threads {
-			now.spent += time.Duration(t.spent.Load())
-		}
-	}
+	now := used{time.Now(), c.spentNow()}
 	s := CPUState{Asked: c.asked, Limit: limit, Bound: bound, Seconds: now.spent.Seconds()}
 	if c.timer != nil {
 		until := c.since.Add(c.load.For)
@@ -256,7 +262,7 @@ func (c *CPU) Current() CPUState {
 	for len(c.used) > 1 && now.at.Sub(c.used[1].at) >= window {
 		c.used = c.used[1:]
 	}
-	if len(c.used) > 0 {
+	if len(c.used) > 0 && now.at.After(c.used[0].at) {
 		s.Held = (now.spent - c.used[0].spent).Seconds() / now.at.Sub(c.used[0].at).Seconds()
 	}
 	if n := len(c.used); n == 0 || now.at.Sub(c.used[n-1].at) >= window/20 {

@@ -51,9 +51,9 @@ func (p *past) plot(what string, width int) (plot web.Plot, ok bool) {
 	var lines []line
 	bytes := func(of func(States) State) []line {
 		return []line{
-			{"held", false, func(s States) float64 { return float64(of(s).Held) }},
-			{"asked", false, func(s States) float64 { return float64(of(s).Asked) }},
 			{"limit", true, func(s States) float64 { return float64(of(s).Limit) }},
+			{"asked", false, func(s States) float64 { return float64(of(s).Asked) }},
+			{"held", false, func(s States) float64 { return float64(of(s).Held) }},
 		}
 	}
 	plot = web.Plot{Unit: web.Bytes, Width: width}
@@ -65,9 +65,9 @@ func (p *past) plot(what string, width int) (plot web.Plot, ok bool) {
 	case "cpu":
 		plot.Title, plot.Unit = "Cores", web.Number
 		lines = []line{
-			{"used", false, func(s States) float64 { return s.CPU.Held }},
-			{"asked", false, func(s States) float64 { return s.CPU.Asked }},
 			{"limit", true, func(s States) float64 { return s.CPU.Limit }},
+			{"asked", false, func(s States) float64 { return s.CPU.Asked }},
+			{"used", false, func(s States) float64 { return s.CPU.Held }},
 		}
 	default:
 		return plot, false
