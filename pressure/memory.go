@@ -2,10 +2,12 @@ package pressure
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/seed-1b600011/assay/content"
@@ -34,6 +36,7 @@ type Memory struct {
 	o      MemoryOptions
 	turn   turn
 	seed   seed.Seed
+	noise  []byte // of which all pages are made
 	arena  *arena // used by whose turn it is
 	stop   context.CancelFunc
 	gone   chan struct{} // closed once the watch has ended
@@ -58,7 +61,8 @@ func NewMemory(o MemoryOptions) (*Memory, error) {
 		return nil, err
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	m := &Memory{o: o, seed: seed.New(), arena: a, stop: stop, gone: make(chan struct{})}
+	m := &Memory{o: o, seed: seed.New(), noise: make([]byte, 256<<10), arena: a, stop: stop, gone: make(chan struct{})}
+	content.Fill(m.noise, content.Tag{Seed: uint64(m.seed)}, 0)
 	go m.watch(ctx)
 	return m, nil
 }
@@ -137,7 +141,7 @@ func (m *Memory) limit(b machine.MemoryBounds) (int64, string, error) {
 
 // step is how much is taken between two looks at the bounds: the less, the
 // nearer they are, and half of the smallest margin at the end.
-func step(more int64) int64 { return min(max(down(more/8, hugePage), 8<<20), 64<<20) }
+func step(more int64) int64 { return min(max(down(more/8, hugePage), 8<<20), 256<<20) }
 
 // grow takes memory until want bytes are held, looking before each step whether
 // it is still to be had.
@@ -185,18 +189,37 @@ func (m *Memory) take(end int64) error {
 	return nil
 }
 
-// fill writes content that no other page has: its place is in it. The kernel
-// clears a page when it is first touched, which is most of the work, so it is
-// shared among as many threads as run Go.
+// fill makes every page one that no compressor makes smaller and no other page
+// is like: a piece of noise, which stays in the processor's cache, and in it the
+// number of the page. The kernel clears a page when it is first touched, which
+// is most of the work, so it is shared among as many threads as run Go.
 func (m *Memory) fill(from, to int64) {
-	tag := content.Tag{Seed: uint64(m.seed), Object: 1}
-	workers := int64(min(runtime.GOMAXPROCS(0), 8))
-	share := up((to-from+workers-1)/workers, hugePage)
+	var next atomic.Int64
+	next.Store(from)
 	var wg sync.WaitGroup
-	for at := from; at < to; at += share {
-		wg.Go(func() { content.Fill(m.arena.bytes(at, min(at+share, to)), tag, at) })
+	for range min(runtime.GOMAXPROCS(0), 8) {
+		wg.Go(func() {
+			for {
+				at := next.Add(hugePage) - hugePage
+				if at >= to {
+					return
+				}
+				m.pages(m.arena.bytes(at, min(at+hugePage, to)), at)
+			}
+		})
 	}
 	wg.Wait()
+}
+
+// pages sets b to what is held from an offset on, which is at the border of a page.
+func (m *Memory) pages(b []byte, offset int64) {
+	for len(b) > 0 {
+		n := copy(b, m.noise[offset%int64(len(m.noise)):])
+		for i := 0; i+8 <= n; i += int(pageSize()) {
+			binary.LittleEndian.PutUint64(b[i:], uint64(m.seed)+uint64(offset)+uint64(i))
+		}
+		b, offset = b[n:], offset+int64(n)
+	}
 }
 
 // patience is how long a fill waits for others to get their memory before it
@@ -299,6 +322,6 @@ func (m *Memory) Sample(n int64) []byte {
 	held := m.state.Held
 	m.mu.Unlock()
 	b := make([]byte, min(n, held))
-	content.Fill(b, content.Tag{Seed: uint64(m.seed), Object: 1}, 0)
+	m.pages(b, 0)
 	return b
 }
