@@ -1,11 +1,11 @@
 # What the tests need of Debian; make test installs what is missing, if it may.
-PACKAGES = gcc libc6-dev e2fsprogs xfsprogs btrfs-progs sqlite3 fio git rsync postgresql redis-server ioping
+PACKAGES = gcc libc6-dev e2fsprogs xfsprogs btrfs-progs sqlite3 fio git rsync postgresql redis-server ioping chromium stress-ng
 
 GO      ?= go
 RUN      = $(GO) tool -modfile=tools/go.mod
 
 .PHONY: build test soak generate setup \
-	bench bench-content bench-history bench-object bench-owed bench-flakey bench-volume bench-pathcheck
+	bench bench-content bench-history bench-object bench-owed bench-flakey bench-volume bench-pathcheck bench-pressure
 
 build:
 	$(GO) build -o assay ./cmd/assay
@@ -16,8 +16,10 @@ test: setup
 	$(GO) vet ./...
 	cd tools && $(GO) vet ./...
 	cd test/apps && $(GO) vet ./...
+	cd test/browser && $(GO) vet ./...
 	$(RUN) staticcheck ./...
 	cd tools && $(GO) build -o ../.cache/testall ./testall
+	cd test/browser && ../../.cache/testall ./...
 	.cache/testall -race -fuzz 3s ./...
 
 # The full counts. Ends within an hour.
@@ -29,7 +31,7 @@ soak: setup
 generate:
 	ASSAY_GENERATE=1 $(GO) test ./scenario ./report ./cmd/assay -run 'Schema' -count=1
 
-bench: bench-content bench-history bench-owed bench-object bench-flakey bench-volume bench-pathcheck
+bench: bench-content bench-history bench-owed bench-object bench-flakey bench-volume bench-pathcheck bench-pressure
 
 bench-content:
 	$(GO) test ./content -run '^$$' -bench . -benchtime 2s
@@ -51,6 +53,10 @@ bench-pathcheck: setup
 	$(GO) test ./pathcheck -run '^$$' -bench AtOnce -benchtime 50x
 	$(GO) test ./pathcheck -run '^$$' -bench Delay -benchtime 10x
 	$(GO) test ./pathcheck -run '^$$' -bench Many -benchtime 1x
+
+bench-pressure: setup
+	$(GO) test ./pressure -run '^$$' -bench 'Memory|Disk' -benchtime 5x
+	$(GO) test ./pressure -run '^$$' -bench CPU -benchtime 1x -timeout 30m
 
 # Installs the Debian packages that are missing, where this is Debian and we
 # are root; elsewhere it says what is missing and lets the tests skip.

@@ -1,8 +1,6 @@
 package machine
 
 import (
-	"bufio"
-	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -80,9 +78,11 @@ func (t cgroupTree) left(dir string, limit int64) (int64, error) {
 }
 
 // up gives a cgroup and those above it, as far as the mount shows them.
-func (t cgroupTree) up(own string) iter.Seq[string] {
+func (t cgroupTree) up(own string) iter.Seq[string] { return cgroupsUp(t.dir, own) }
+
+func cgroupsUp(mount, own string) iter.Seq[string] {
 	return func(yield func(string) bool) {
-		for dir := filepath.Join(t.dir, own); yield(dir) && len(dir) > len(t.dir); dir = filepath.Dir(dir) {
+		for dir := filepath.Join(mount, own); yield(dir) && len(dir) > len(mount); dir = filepath.Dir(dir) {
 		}
 	}
 }
@@ -100,19 +100,32 @@ func (t cgroupTree) exits(own string) (limited string, above []string) {
 	return limited, above
 }
 
-// memoryCgroup finds the hierarchy of the memory controller, v1 where it has
-// one (cgroups(7)), and this process's place in it.
+// memoryCgroup finds the hierarchy of the memory controller and this process's
+// place in it.
 func memoryCgroup() (cgroupTree, string, error) {
+	m, own, err := cgroupOf("memory")
+	switch {
+	case err != nil:
+		return cgroupTree{}, "", err
+	case m.Type == "cgroup":
+		return cgroupV1(m.Dir), own, nil
+	}
+	return cgroupV2(m.Dir), own, nil
+}
+
+// cgroupOf finds where the hierarchy of a controller is mounted, v1 where it
+// has one (cgroups(7)), and this process's place in it.
+func cgroupOf(controller string) (MountInfo, string, error) {
 	b, err := os.ReadFile("/proc/self/cgroup")
 	if err != nil {
-		return cgroupTree{}, "", err
+		return MountInfo{}, "", err
 	}
 	var v1, v2 string
 	for line := range strings.Lines(string(b)) {
 		f := strings.SplitN(strings.TrimSuffix(line, "\n"), ":", 3)
 		switch {
 		case len(f) < 3:
-		case slices.Contains(strings.Split(f[1], ","), "memory"):
+		case slices.Contains(strings.Split(f[1], ","), controller):
 			v1 = f[2]
 		case f[0] == "0" && f[1] == "":
 			v2 = f[2]
@@ -120,19 +133,19 @@ func memoryCgroup() (cgroupTree, string, error) {
 	}
 	mounts, err := Mounts()
 	if err != nil {
-		return cgroupTree{}, "", err
+		return MountInfo{}, "", err
 	}
 	for _, m := range mounts {
-		if v1 != "" && m.Type == "cgroup" && slices.Contains(strings.Split(m.Super, ","), "memory") {
+		if v1 != "" && m.Type == "cgroup" && slices.Contains(strings.Split(m.Super, ","), controller) {
 			own, err := placeIn(m, v1)
-			return cgroupV1(m.Dir), own, err
+			return m, own, err
 		}
 		if v1 == "" && v2 != "" && m.Type == "cgroup2" {
 			own, err := placeIn(m, v2)
-			return cgroupV2(m.Dir), own, err
+			return m, own, err
 		}
 	}
-	return cgroupTree{}, "", errors.New("the memory cgroups are not mounted, so a limit cannot be seen or left")
+	return MountInfo{}, "", fmt.Errorf("the cgroups of the controller %s are not mounted, so a limit cannot be seen or left", controller)
 }
 
 // placeIn finds the cgroup in a mount that may show only part of the tree.
@@ -184,12 +197,10 @@ func takesProcesses(cgroup string) bool {
 	return unix.Access(filepath.Join(cgroup, "cgroup.procs"), unix.W_OK) == nil
 }
 
-func memAvailable(meminfo io.Reader) (int64, error) {
-	for s := bufio.NewScanner(meminfo); s.Scan(); {
-		if v, ok := strings.CutPrefix(s.Text(), "MemAvailable:"); ok {
-			kib, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(v), " kB"), 10, 64)
-			return kib << 10, err
-		}
+func memAvailable(r io.Reader) (int64, error) {
+	found, err := meminfo(r, "MemAvailable")
+	if err != nil {
+		return 0, err
 	}
-	return 0, errors.New("it has no MemAvailable")
+	return found[0], nil
 }

@@ -62,7 +62,7 @@ type Mark struct {
 
 // margins of the drawing, in pixels: room for the axes' texts.
 const (
-	marginLeft, marginRight, marginTop, marginBottom = 64, 12, 26, 24
+	marginLeft, marginRight, marginTop, marginBottom = 64, 12, 32, 24
 	shownMarks                                       = 200 // of more, the latest
 	shownNames                                       = 12  // in the legend
 )

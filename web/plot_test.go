@@ -43,16 +43,16 @@ func paths(svg string) (all []string) {
 }
 
 func TestPlotPlacesPoints(t *testing.T) {
-	p := Plot{Width: 164 + 12, Height: 150, Series: []Series{{Name: "a", Points: []Point{
+	p := Plot{Width: 164 + 12, Height: 156, Series: []Series{{Name: "a", Points: []Point{
 		{at(0), 0}, {at(5), 4}, {at(6), math.NaN()}, {at(10), 2},
 	}}}}
-	// 100 pixels are 10 s, from 64 on; 100 are 4, from 126 upward. The gap lifts the pen.
-	if got := paths(draw(t, p)); len(got) != 1 || got[0] != "M64.0 126.0L114.0 26.0M164.0 76.0" {
+	// 100 pixels are 10 s, from 64 on; 100 are 4, from 132 upward. The gap lifts the pen.
+	if got := paths(draw(t, p)); len(got) != 1 || got[0] != "M64.0 132.0L114.0 32.0M164.0 82.0" {
 		t.Errorf("drawn %q", got)
 	}
 	p.Log = true
 	p.Series[0].Points = []Point{{at(0), 0.001}, {at(5), 0.01}, {at(10), 0.1}, {at(10), 0}}
-	if got := paths(draw(t, p)); len(got) != 1 || got[0] != "M64.0 126.0L114.0 76.0L164.0 26.0" {
+	if got := paths(draw(t, p)); len(got) != 1 || got[0] != "M64.0 132.0L114.0 82.0L164.0 32.0" {
 		t.Errorf("drawn with powers of ten %q", got)
 	}
 }
@@ -87,7 +87,7 @@ func TestPlotThins(t *testing.T) {
 	if len(svg) > 64<<10 {
 		t.Errorf("%d bytes of many points", len(svg))
 	}
-	if got := paths(svg); len(got) != 1 || !strings.Contains(got[0], " 57.7") { // 50 of 60 on 190 pixels below 26
+	if got := paths(svg); len(got) != 1 || !strings.Contains(got[0], " 62.7") { // 50 of 60 on 184 pixels below 32
 		t.Errorf("the peak is not drawn: %.300s", got)
 	}
 }

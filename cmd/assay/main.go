@@ -34,15 +34,20 @@ func main() {
 // commandLine is that of assay, also where it was started by the name of a tool
 // whose users it serves: a link will do.
 func commandLine(args []string) []string {
-	if len(args) > 0 && filepath.Base(args[0]) == "check" {
+	switch filepath.Base(args[0]) {
+	case "check":
 		return append([]string{"pathcheck"}, args[1:]...)
+	case "testero": // which listens everywhere
+		return append([]string{"pressure", "--open"}, args[1:]...)
 	}
-	return args[min(1, len(args)):]
+	return args[1:]
 }
 
 // Main runs the command line and returns the exit code.
 func Main(line []string) int {
-	ctx, stop := interruptible()
+	// The standard error of pathcheck is its parent's, and what it may hold is
+	// in the protocol.
+	ctx, stop := interruptible(len(line) == 0 || line[0] != "pathcheck")
 	defer stop()
 	root := &cobra.Command{
 		Use:           "assay",
@@ -55,7 +60,7 @@ func Main(line []string) int {
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetArgs(line)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage{err} })
-	root.AddCommand(runCommand(), selftestCommand(), cleanCommand(), schemaCommand(), flakeyCommand(), pathcheckCommand())
+	root.AddCommand(runCommand(), selftestCommand(), cleanCommand(), schemaCommand(), flakeyCommand(), pathcheckCommand(), pressureCommand())
 	err := root.ExecuteContext(ctx)
 	var v verdictError
 	switch {
@@ -74,7 +79,7 @@ func Main(line []string) int {
 
 // interruptible gives a context that the first SIGINT or SIGTERM ends. The
 // second ends the process at once; assay clean does what is left then.
-func interruptible() (context.Context, func()) {
+func interruptible(tell bool) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
@@ -82,7 +87,9 @@ func interruptible() (context.Context, func()) {
 		if _, ok := <-signals; !ok {
 			return
 		}
-		fmt.Fprintln(os.Stderr, "\nassay: interrupted, cleaning up (once more ends it at once; assay clean does the rest)")
+		if tell {
+			fmt.Fprintln(os.Stderr, "\nassay: interrupted, cleaning up (once more ends it at once; assay clean does the rest)")
+		}
 		cancel(scenario.ErrInterrupted)
 		if _, ok := <-signals; ok {
 			os.Exit(exitInconclusive)

@@ -40,6 +40,7 @@ var floors = map[string]struct {
 	"flakey/soft/medium": {1, []string{"flakey", "flakey/recording"}},
 	"flakey/soft":        {1, []string{"flakey", "flakey/recording", "flakey/soft/medium"}},
 	"pathcheck":          {1, nil},
+	"pressure":           {1, nil},
 	"volume/worker":      {1, nil},
 	"volume":             {2, []string{"volume/worker"}},
 	"object":             {2, nil},
@@ -49,7 +50,7 @@ var floors = map[string]struct {
 
 // outside are the imports from other modules, and who may have them.
 var outside = map[string][]string{
-	"golang.org/x/sys":                    {"flakey/recording", "flakey/soft", "flakey/soft/medium", "history", "machine", "pathcheck", "refstore", "volume", "volume/worker"},
+	"golang.org/x/sys":                    {"flakey/recording", "flakey/soft", "flakey/soft/medium", "history", "machine", "pathcheck", "pressure", "refstore", "volume", "volume/worker"},
 	"github.com/hanwen/go-fuse/v2":        {"flakey/soft"},
 	"golang.org/x/term":                   {"cmd/assay"},
 	"github.com/spf13/cobra":              {"cmd/assay"},

@@ -60,7 +60,7 @@ func main() {
 		t.fuzz(*fuzz, flag.Args())
 	}
 	t.report()
-	if t.failed > 0 || t.passed == 0 {
+	if t.failed > 0 || t.passed+len(t.skipped) == 0 {
 		os.Exit(1)
 	}
 }

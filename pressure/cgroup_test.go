@@ -1,0 +1,159 @@
+package pressure
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/seed-1b600011/assay/machine"
+)
+
+// asChild makes the test binary do something else in a process of its own.
+const asChild = "ASSAY_PRESSURE_TEST_CHILD"
+
+func TestMain(m *testing.M) {
+	switch os.Getenv(asChild) {
+	case "cpu":
+		os.Exit(cpuChild())
+	case "disk":
+		os.Exit(diskChild())
+	case "brim":
+		os.Exit(brim())
+	}
+	os.Exit(m.Run())
+}
+
+// childProcess is this test binary as something else.
+func childProcess(what string, env ...string) (*exec.Cmd, error) {
+	exe, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	c := exec.Command(exe)
+	c.Env = append(append(os.Environ(), asChild+"="+what), env...)
+	return c, nil
+}
+
+// memcg makes a memory cgroup with a limit, v1 or v2, or skips.
+func memcg(t testing.TB, limit int64) (dir string) {
+	t.Helper()
+	parent, file := "", ""
+	for _, p := range [][2]string{{"/sys/fs/cgroup/memory", "memory.limit_in_bytes"}, {"/sys/fs/cgroup", "memory.max"}} {
+		if b, err := os.ReadFile(filepath.Join(p[0], "cgroup.subtree_control")); err == nil && !strings.Contains(string(b), "memory") {
+			_ = os.WriteFile(filepath.Join(p[0], "cgroup.subtree_control"), []byte("+memory"), 0)
+		}
+		if _, err := os.Stat(filepath.Join(p[0], "memory.stat")); err == nil {
+			parent, file = p[0], p[1]
+			break
+		}
+	}
+	if parent == "" {
+		t.Skip("needs memory cgroups")
+	}
+	dir = filepath.Join(parent, "assay-pressure-test-"+machine.Token())
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Skipf("needs the right to make cgroups: %v", err)
+	}
+	t.Cleanup(func() {
+		eventually(t, "the cgroup is free", func() bool { return os.Remove(dir) == nil })
+	})
+	if err := os.WriteFile(filepath.Join(dir, file), []byte(strconv.FormatInt(limit, 10)), 0); err != nil {
+		t.Skipf("needs the right to limit cgroups: %v", err)
+	}
+	return dir
+}
+
+// oomKills is how often the OOM killer has come to a cgroup.
+func oomKills(t testing.TB, dir string) int64 {
+	t.Helper()
+	for _, file := range []string{"memory.oom_control", "memory.events"} {
+		b, err := os.ReadFile(filepath.Join(dir, file))
+		if err != nil {
+			continue
+		}
+		for line := range strings.Lines(string(b)) {
+			if number, ok := strings.CutPrefix(line, "oom_kill "); ok {
+				n, err := strconv.ParseInt(strings.TrimSpace(number), 10, 64)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return n
+			}
+		}
+	}
+	t.Skip("needs a kernel that counts OOM kills of cgroups")
+	return 0
+}
+
+// brim fills and releases, and prints what was held each time. It is the child
+// of TestBrim, and enters its cgroup itself, before it has taken anything.
+func brim() int {
+	fail := func(err error) int { fmt.Println(err); return 1 }
+	if err := os.WriteFile(filepath.Join(os.Getenv("BRIM_CGROUP"), "cgroup.procs"), []byte(strconv.Itoa(os.Getpid())), 0); err != nil {
+		return fail(err)
+	}
+	times, err := strconv.Atoi(os.Getenv("BRIM_TIMES"))
+	if err != nil {
+		return fail(err)
+	}
+	m, err := NewMemory(MemoryOptions{Stalled: -1})
+	if err != nil {
+		return fail(err)
+	}
+	for range times {
+		var short *ShortError
+		if err := m.Fill(context.Background(), false); err != nil && !errors.As(err, &short) {
+			return fail(err)
+		}
+		fmt.Println("held", m.Current().Held)
+		if err := m.Release(); err != nil {
+			return fail(err)
+		}
+	}
+	return 0
+}
+
+// TestBrim tells a process in a cgroup of 256 MiB to take all there is, many
+// times: it takes most of it and is never killed.
+func TestBrim(t *testing.T) {
+	const limit = 256 * mib
+	times := 10
+	if os.Getenv("ASSAY_FULL") != "" {
+		times = 100
+	}
+	dir := memcg(t, limit)
+	before := oomKills(t, dir)
+	c, err := childProcess("brim", "BRIM_CGROUP="+dir, "BRIM_TIMES="+strconv.Itoa(times))
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := c.CombinedOutput()
+	if err != nil {
+		t.Errorf("it ended with %v:\n%s", err, out)
+	}
+	if kills := oomKills(t, dir) - before; kills != 0 {
+		t.Errorf("the OOM killer came %d times", kills)
+	}
+	if n := bytes.Count(out, []byte("held ")); n != times {
+		t.Errorf("filled %d times, want %d:\n%s", n, times, out)
+	}
+	least := int64(limit)
+	for line := range strings.Lines(string(out)) {
+		held, err := strconv.ParseInt(strings.TrimSpace(strings.TrimPrefix(line, "held ")), 10, 64)
+		if err != nil || held > limit {
+			t.Fatalf("held %q", line)
+		}
+		least = min(least, held)
+	}
+	if least < limit*3/4 {
+		t.Errorf("only %d of %d bytes were held", least, limit)
+	}
+	t.Logf("filled %d times, with %d MiB of 256 at least", times, least/mib)
+}
