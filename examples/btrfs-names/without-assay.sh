@@ -19,7 +19,7 @@ trap 'exit 2' INT TERM
 
 mkdir "$dir/mnt"
 truncate -s 256M "$dir/disk"
-mkfs.btrfs -q "$dir/disk" 2>"$dir/said" || { cat "$dir/said" >&2; exit; }
+mkfs.btrfs -q "$dir/disk" >"$dir/said" 2>&1 || { cat "$dir/said" >&2; exit; }
 loop=$(losetup -f --show "$dir/disk")
 mount -t btrfs "$loop" "$dir/mnt"
 (
