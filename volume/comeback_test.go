@@ -16,12 +16,13 @@ import (
 // nothing of ours: a name that was taken away, with its directory synced, is there
 // again after a power cut.
 //
-// What happens, as the trees on that device tell (btrfs inspect-internal
+// What happens, as the log on that device tells (btrfs inspect-internal
 // dump-tree): an entry of a directory is first kept in memory, and gets into the
-// tree when 128 of all directories are. If it was renamed away after that and before
-// the first fsync of the directory in a transaction, that fsync writes the old
-// entry into the log, beside the mark that it is deleted. When the file has lost
-// its last name as well, nothing that the log replays takes the old one away.
+// tree when there are 128 of all directories. If it is renamed away after that, and
+// before the first fsync of the directory in a transaction, that fsync writes the
+// old entry into the log beside the new one, and no later one takes it out. As long
+// as the file has a name, the log has that too, and its replay puts the old one
+// right. Without, the old one is there.
 func namesComeBack(t testing.TB) bool {
 	t.Helper()
 	out, err := exec.CommandContext(t.Context(), "../examples/btrfs-names/without-assay.sh").CombinedOutput()
