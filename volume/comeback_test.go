@@ -35,11 +35,18 @@ func namesComeBack(t testing.TB) bool {
 }
 
 // namesBack counts the findings that the defect makes: a name that is there
-// though it was taken away, or that leads to a file that once had it.
+// though it was taken away, or, where it has been used again, that leads to a file
+// that had it before.
 func namesBack(out *scenario.Outcome) (n int) {
 	for _, f := range out.Findings {
-		if (f.Kind == verdict.Resurrected || f.Kind == verdict.Misdirected) && strings.Contains(f.Promised, "no such name (") {
+		switch f.Kind {
+		case verdict.Resurrected:
 			n++
+		case verdict.Misdirected, verdict.Stale:
+			if strings.Contains(f.Promised, "no such name (") || strings.Contains(f.Found, "the file once made as") ||
+				strings.HasSuffix(f.Object, ".new") && strings.Contains(f.Found, "misdirected: ") {
+				n++
+			}
 		}
 	}
 	return n
