@@ -31,8 +31,10 @@ const renamedAnew = "write-files: {replace: rename}, rename-files: {hard-links: 
 
 // TestHonestCuts cuts the power under everything that can be done to files, on
 // a disk that keeps its word: a file system that works keeps all that was
-// promised, so nothing may be found. Where btrfs does not work, what
-// TestNamesThatComeBack is about is told and left out, and nothing else.
+// promised, so nothing may be found. Where btrfs does not work (both defects have
+// their proof in examples/btrfs-names), the names that come back, as in
+// TestNamesThatComeBack, are told and left out, and one file is done after the
+// other, so that no two syncs of a directory are on at once. Nothing else is let pass.
 func TestHonestCuts(t *testing.T) {
 	for _, fs := range []string{"ext4", "xfs", "btrfs"} {
 		t.Run(fs, func(t *testing.T) {
@@ -40,13 +42,17 @@ func TestHonestCuts(t *testing.T) {
 			began, sum, operations := time.Now(), 0, int64(0)
 			cuts := count(33, 506) / len(mixes)
 			defect := fs == "btrfs" && namesComeBack(t)
+			early := fs == "btrfs" && syncsReturnEarly(t)
 			for i, tests := range mixes {
 				t.Run(fmt.Sprint("mix ", i+1), func(t *testing.T) {
 					l := newLab(t)
 					keep, names := []string{"random", "none", "prefix", "all"}[i%4], []string{"plain", "odd"}[i%2]
-					out := l.run(onDisk(fs, sizeOf(fs)) +
-						files("{count: {min: 3, max: 12}, size: {min: 0B, max: 200K}, prefix: a/b, names: "+names+"}", tests,
-							fmt.Sprintf("power-cut: {every: {min: 5ms, max: 100ms}, times: %d, keep: %s}", cuts, keep)))
+					text := files("{count: {min: 3, max: 12}, size: {min: 0B, max: 200K}, prefix: a/b, names: "+names+"}", tests,
+						fmt.Sprintf("power-cut: {every: {min: 5ms, max: 100ms}, times: %d, keep: %s}", cuts, keep))
+					if early {
+						text = strings.Replace(text, "concurrency: 4", "concurrency: 1", 1)
+					}
+					out := l.run(onDisk(fs, sizeOf(fs)) + text)
 					if n := namesBack(out); !defect || n < len(out.Findings) || out.Verdict != verdict.Fail {
 						l.wants(out, verdict.Pass, "")
 					} else {
