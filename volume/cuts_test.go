@@ -26,28 +26,38 @@ var mixes = []string{
 	renamedAnew,
 }
 
-// renamedAnew is not for btrfs: see TestNamesThatComeBack.
+// renamedAnew is what a defect of btrfs comes by most: see TestNamesThatComeBack.
 const renamedAnew = "write-files: {replace: rename}, rename-files: {hard-links: true}, write-files: {replace: unlink, sync-directory: false}"
 
 // TestHonestCuts cuts the power under everything that can be done to files, on
 // a disk that keeps its word: a file system that works keeps all that was
-// promised, so nothing may be found.
+// promised, so nothing may be found. Where btrfs does not work (both defects have
+// their proof in examples/btrfs-names), the names that come back, as in
+// TestNamesThatComeBack, are told and left out, and one file is done after the
+// other, so that no two syncs of a directory are on at once. Nothing else is let pass.
 func TestHonestCuts(t *testing.T) {
 	for _, fs := range []string{"ext4", "xfs", "btrfs"} {
 		t.Run(fs, func(t *testing.T) {
 			needDisk(t, fs)
 			began, sum, operations := time.Now(), 0, int64(0)
 			cuts := count(33, 506) / len(mixes)
+			defect := fs == "btrfs" && namesComeBack(t)
+			early := fs == "btrfs" && syncsReturnEarly(t)
 			for i, tests := range mixes {
-				if fs == "btrfs" && tests == renamedAnew {
-					continue
-				}
 				t.Run(fmt.Sprint("mix ", i+1), func(t *testing.T) {
 					l := newLab(t)
 					keep, names := []string{"random", "none", "prefix", "all"}[i%4], []string{"plain", "odd"}[i%2]
-					out := l.passes(onDisk(fs, sizeOf(fs)) +
-						files("{count: {min: 3, max: 12}, size: {min: 0B, max: 200K}, prefix: a/b, names: "+names+"}", tests,
-							fmt.Sprintf("power-cut: {every: {min: 5ms, max: 100ms}, times: %d, keep: %s}", cuts, keep)))
+					text := files("{count: {min: 3, max: 12}, size: {min: 0B, max: 200K}, prefix: a/b, names: "+names+"}", tests,
+						fmt.Sprintf("power-cut: {every: {min: 5ms, max: 100ms}, times: %d, keep: %s}", cuts, keep))
+					if early {
+						text = strings.Replace(text, "concurrency: 4", "concurrency: 1", 1)
+					}
+					out := l.run(onDisk(fs, sizeOf(fs)) + text)
+					if n := namesBack(out); !defect || n < len(out.Findings) || out.Verdict != verdict.Fail {
+						l.wants(out, verdict.Pass, "")
+					} else {
+						t.Logf("%d names came back, and nothing else was wrong: %s, keep: %s", n, tests, keep)
+					}
 					if out.Rounds != cuts {
 						t.Errorf("%d rounds, want %d: %s, keep: %s", out.Rounds, cuts, tests, keep)
 					}
@@ -57,26 +67,6 @@ func TestHonestCuts(t *testing.T) {
 			}
 			t.Logf("%d cuts under %d operations in %v", sum, operations, time.Since(began).Round(time.Second))
 		})
-	}
-}
-
-// TestNamesThatComeBack looks at what btrfs of Linux 6.18 does: a name that was
-// renamed away, with its directory synced, is there again after a power cut,
-// where the file that has replaced another by that rename gets a second name by
-// link. No other finding is let pass; a kernel that keeps its word has none.
-func TestNamesThatComeBack(t *testing.T) {
-	needDisk(t, "btrfs")
-	l := newLab(t)
-	out := l.run(onDisk("btrfs", "160M") + "  files: {count: 1, size: 20K}\n  concurrency: 1\n  checks: [check-files]\n  tests: [" + renamedAnew + "]\n" +
-		fmt.Sprintf("  faults: [power-cut: {every: {operations: {min: 5, max: 40}}, times: %d, keep: all}]\n", count(10, 100)))
-	for _, f := range out.Findings {
-		if !strings.HasSuffix(f.Object, ".new") || f.Kind != verdict.Resurrected && f.Kind != verdict.Misdirected {
-			t.Errorf("%+v", f)
-		}
-	}
-	t.Logf("%v: %d findings in %d rounds", out.Verdict, len(out.Findings), out.Rounds)
-	if out.Err != nil {
-		t.Error(out.Err)
 	}
 }
 
