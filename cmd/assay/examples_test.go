@@ -32,7 +32,7 @@ var examples = map[string]struct {
 	"postgres": {map[string]string{"/usr/lib/postgresql/*/bin/initdb": "postgresql", "psql": "postgresql"}, []string{"ext4"},
 		[]string{"PostgreSQL with fsync=off: pass: found what was expected"}},
 	"btrfs-names": {map[string]string{"losetup": "mount"}, []string{"btrfs", "ext4"},
-		[]string{"A deleted name on btrfs: pass: found what was expected", "there again:"}},
+		[]string{"A deleted name on btrfs: pass: found what was expected", "RESURRECTED, found by exec", "resurrected: "}},
 	"redis": {map[string]string{"redis-server": "redis-server", "redis-cli": "redis-server"}, []string{"ext4"},
 		[]string{"Redis with appendfsync=everysec: pass: found what was expected", "to blame  the application"}},
 }
