@@ -14,7 +14,7 @@ import (
 type writing struct {
 	Sync          Sync          `yaml:"sync" doc:"how what was written is made durable; default fsync" enum:"none,fsync,fdatasync,O_DSYNC,O_SYNC,syncfs,msync"`
 	SyncEvery     int64         `yaml:"sync-every" doc:"writes between two syncs of a file; default: one sync when the file is written" min:"0" max:"1000000000"`
-	SyncDirectory *bool         `yaml:"sync-directory" doc:"whether the directory of a new or moved name is synced; default true"`
+	SyncDirectory *bool         `yaml:"sync-directory" doc:"whether the directory of a new or moved name is synced; default true, whatever sync says"`
 	Direct        bool          `yaml:"direct" doc:"whether writes go around the page cache (O_DIRECT), where they are aligned to 4 KiB"`
 	Block         scenario.Size `yaml:"block" doc:"bytes a write; default 64K" min:"1" max:"67108864"`
 	Depth         int64         `yaml:"queue-depth" doc:"writes of a file at once; default 1" min:"1" max:"256"`
