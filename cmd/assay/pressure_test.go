@@ -22,6 +22,7 @@ import (
 type pressed struct {
 	*exec.Cmd
 	url string
+	on  string           // the address that it says it listens on
 	log *strings.Builder // read only after Wait
 	end chan struct{}    // closed at the end of its log
 }
@@ -48,8 +49,8 @@ func press(t *testing.T, dir string, env []string, args ...string) *pressed {
 		line, err := lines.ReadString('\n')
 		p.log.WriteString(line)
 		if m := where.FindStringSubmatch(line); m != nil {
-			p.url = "http://" + strings.Replace(m[1], "0.0.0.0", "127.0.0.1", 1)
-			p.url = strings.Replace(p.url, "[::]", "127.0.0.1", 1)
+			p.on = m[1]
+			p.url = "http://" + strings.NewReplacer("0.0.0.0", "127.0.0.1", "[::]", "127.0.0.1").Replace(p.on)
 		}
 		if err != nil {
 			t.Fatalf("it did not start: %s", p.log)
