@@ -125,6 +125,17 @@ func TestCPUEndsByItself(t *testing.T) {
 	if s := c.Current(); s.Asked != 0.2 {
 		t.Errorf("the timer of an older load has ended this one: %+v", s)
 	}
+	older, err := c.set(Load{Cores: 0.1, For: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Set(Load{Cores: 0.2, For: time.Hour}); err != nil {
+		t.Fatal(err)
+	}
+	c.over(older) // as its timer would that had gone off already
+	if s := c.Current(); s.Asked != 0.2 {
+		t.Errorf("the end of an older load has ended this one: %+v", s)
+	}
 	if err := c.Close(); err != nil {
 		t.Fatal(err)
 	}
