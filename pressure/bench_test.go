@@ -221,7 +221,11 @@ func watchLoad(b *testing.B, c *exec.Cmd, percent int, length time.Duration) obs
 		b.Fatal(err)
 	}
 	defer func() { _ = unix.Kill(-c.Process.Pid, unix.SIGKILL); _ = c.Wait() }()
+	// Ahead of whatever else this machine does, if we may: what is to be seen is how exact
+	// the loop is, not how busy the machine.
+	_ = unix.Setpriority(unix.PRIO_PGRP, c.Process.Pid, -20)
 	time.Sleep(2 * time.Second)
+	_ = unix.Setpriority(unix.PRIO_PGRP, c.Process.Pid, -20) // those that were started meanwhile
 	var o observed
 	began, base, machine := time.Now(), groupTime(b, c.Process.Pid), machineTime(b)
 	last, at := base, began

@@ -45,7 +45,7 @@ type CPUState struct {
 	Held  float64 `json:"held"`
 	Limit float64 `json:"limit"` // what there is
 	Bound string  `json:"bound"`
-	// Seconds is CPU time used since the start.
+	// Seconds is CPU time that the process has used while there was a load.
 	Seconds float64    `json:"seconds"`
 	Until   *time.Time `json:"until,omitempty"` // when it ends by itself
 	Reason  string     `json:"reason,omitempty"`
@@ -57,11 +57,8 @@ type crew struct {
 	stop    chan struct{}
 	threads []*thread
 	running sync.WaitGroup
+	base    time.Duration // that the process had used before
 }
-
-// pace is what each thread of a crew uses of its time, from 0 to 1, from when
-// it was set on. A thread that finds another pace begins to count anew.
-type pace struct{ share float64 }
 
 // available is how many cores this process may use, and why not more.
 func available() (cores float64, bound string) {
@@ -155,12 +152,12 @@ func (c *CPU) run(total float64, work func() work) {
 	if threads == 0 {
 		return
 	}
-	next := &pace{total / float64(threads)}
+	next := newPace(total)
 	if c.crew != nil {
 		c.crew.pace.Store(next)
 		return
 	}
-	c.crew = &crew{stop: make(chan struct{})}
+	c.crew = &crew{stop: make(chan struct{}), base: next.base}
 	c.crew.pace.Store(next)
 	for range threads {
 		t := &thread{crew: c.crew, special: work != nil}
@@ -170,6 +167,8 @@ func (c *CPU) run(total float64, work func() work) {
 			t.work = new(arithmetic)
 		}
 		c.crew.threads = append(c.crew.threads, t)
+	}
+	for _, t := range c.crew.threads {
 		c.crew.running.Go(t.run)
 	}
 }
@@ -182,9 +181,7 @@ func (c *CPU) dismiss() {
 	}
 	close(c.crew.stop)
 	c.crew.running.Wait()
-	for _, t := range c.crew.threads {
-		c.spent += time.Duration(t.spent.Load())
-	}
+	c.spent += processTime() - c.crew.base
 	c.crew = nil
 }
 
@@ -239,13 +236,10 @@ type used struct {
 const window = 5 * time.Second
 
 func (c *CPU) spentNow() time.Duration {
-	spent := c.spent
-	if c.crew != nil {
-		for _, t := range c.crew.threads {
-			spent += time.Duration(t.spent.Load())
-		}
+	if c.crew == nil {
+		return c.spent
 	}
-	return spent
+	return c.spent + processTime() - c.crew.base
 }
 
 // Current is what is used, and what could be.

@@ -17,7 +17,7 @@ import (
 func TestCPUUses(t *testing.T) {
 	var c CPU
 	defer c.Close()
-	before, threads := processTime(t), threadCount(t)
+	before, threads := procTime(t), threadCount(t)
 	began := time.Now()
 	if err := c.Set(Load{Cores: 1, Percent: 50}); err != nil {
 		t.Fatal(err)
@@ -34,7 +34,7 @@ func TestCPUUses(t *testing.T) {
 	if err := c.Release(); err != nil {
 		t.Fatal(err)
 	}
-	spent, wall := processTime(t)-before, time.Since(began)
+	spent, wall := procTime(t)-before, time.Since(began)
 	if most := wall/2 + owedMost; spent > most || spent < 100*time.Millisecond {
 		t.Errorf("in %v %v of CPU time were used", wall, spent)
 	}
@@ -46,15 +46,15 @@ func TestCPUUses(t *testing.T) {
 		t.Errorf("released: %+v", s)
 	}
 	eventually(t, "its threads are gone", func() bool { return threadCount(t) <= threads+4 }) // Go's own come and go
-	used := processTime(t)
+	used := procTime(t)
 	time.Sleep(300 * time.Millisecond)
-	if more := processTime(t) - used; more > 200*time.Millisecond {
+	if more := procTime(t) - used; more > 200*time.Millisecond {
 		t.Errorf("after the release %v more were used", more)
 	}
 }
 
-// processTime is the CPU time of this process from /proc.
-func processTime(t *testing.T) time.Duration {
+// procTime is the CPU time of this process from /proc.
+func procTime(t *testing.T) time.Duration {
 	t.Helper()
 	b, err := os.ReadFile("/proc/self/stat")
 	if err != nil {
@@ -124,6 +124,17 @@ func TestCPUEndsByItself(t *testing.T) {
 	time.Sleep(200 * time.Millisecond)
 	if s := c.Current(); s.Asked != 0.2 {
 		t.Errorf("the timer of an older load has ended this one: %+v", s)
+	}
+	older, err := c.set(Load{Cores: 0.1, For: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Set(Load{Cores: 0.2, For: time.Hour}); err != nil {
+		t.Fatal(err)
+	}
+	c.over(older) // as its timer would that had gone off already
+	if s := c.Current(); s.Asked != 0.2 {
+		t.Errorf("the end of an older load has ended this one: %+v", s)
 	}
 	if err := c.Close(); err != nil {
 		t.Fatal(err)

@@ -13,7 +13,7 @@
 //     with direct I/O where the file system has it, and synced. That a disk or a
 //     quota is full is a result, not a failure: what was reached is held.
 //   - CPU time is used by threads in user space; a loop that is closed over
-//     their own CPU clocks makes it what was asked for. Where other work or the
+//     the CPU clock of the process makes it what was asked for. Where other work or the
 //     hypervisor takes the time first, less is used, and that is told.
 //
 // # Safety

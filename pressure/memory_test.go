@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -77,6 +78,65 @@ func TestMemoryIsExact(t *testing.T) {
 		if s := m.Current(); rss != want || s.Held != want || s.Asked != n || s.Reason != "" || s.Working {
 			t.Errorf("asked for %d: the kernel sees %d, want %d; %+v", n, rss, want, s)
 		}
+	}
+}
+
+// TestTailIsNotHuge wants the part of a huge page at the end to be advised
+// against: where the kernel gives such pages to all, it would take a whole one.
+func TestTailIsNotHuge(t *testing.T) {
+	m := newMemory(t, MemoryOptions{})
+	for _, n := range []int64{3 * mib, 5*mib + 4096, mib, 7 * mib} {
+		if err := m.Set(t.Context(), n); err != nil {
+			t.Fatal(err)
+		}
+		b, err := os.ReadFile("/proc/self/smaps")
+		if err != nil {
+			t.Fatal(err)
+		}
+		last := fmt.Sprintf("-%x ", uintptr(unsafe.Add(m.arena.base, m.arena.end)))
+		_, rest, ok := strings.Cut(string(b), last)
+		flags := regexp.MustCompile(`VmFlags: (.*)`).FindStringSubmatch(rest)
+		if !ok || flags == nil {
+			t.Fatalf("the kernel does not show a mapping that ends at %s", last)
+		}
+		if !strings.Contains(flags[1], "nh") {
+			t.Errorf("%d bytes: the tail has the flags %s", n, flags[1])
+		}
+	}
+}
+
+// TestTurn wants a later request to end the one that is at work.
+func TestTurn(t *testing.T) {
+	var turn turn
+	first, done, err := turn.take(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	second := make(chan error)
+	go func() {
+		_, done, err := turn.take(t.Context())
+		if err == nil {
+			done()
+		}
+		second <- err
+	}()
+	<-first.Done()
+	if !errors.Is(context.Cause(first), ErrSuperseded) || !turn.busy() {
+		t.Errorf("the first was ended by %v", context.Cause(first))
+	}
+	done()
+	if err := <-second; err != nil || turn.busy() {
+		t.Errorf("the second: %v", err)
+	}
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	third, done, err := turn.take(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer done()
+	if _, _, err := turn.take(cancelled); !errors.Is(err, context.Canceled) || third.Err() != nil {
+		t.Errorf("one that was told to stop has ended another: %v", err)
 	}
 }
 

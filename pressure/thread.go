@@ -9,55 +9,62 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// thread uses a share of one core's time. It counts on its own CPU clock what
-// it has used, and works while that is less than it should be by now: errors of
-// sleeping and of being interrupted even out by themselves.
+// pace is the CPU time that this process is to use: so many cores' worth from a
+// moment on, at which it had used so much. The whole process counts, Go's
+// runtime and what else assay does included, as that is what is seen from outside.
+type pace struct {
+	total float64
+	began time.Time
+	base  time.Duration
+}
+
+func newPace(total float64) *pace { return &pace{total, time.Now(), processTime()} }
+
+// owed is how much CPU time is missing by now.
+func (p *pace) owed() time.Duration {
+	return time.Duration(p.total*float64(time.Since(p.began))) - (processTime() - p.base)
+}
+
+// thread works while the process has used less than it should have by now:
+// errors of sleeping and of being interrupted even out by themselves.
 type thread struct {
 	crew     *crew
 	work     work
 	special  bool // the work is not the endless one
-	spent    atomic.Int64
 	finished atomic.Bool
 }
 
 const (
-	period = 10 * time.Millisecond // of working and sleeping
-	// owedMost is how much a thread makes up for that could not run: more
-	// would be a burst, long after.
+	period = 20 * time.Millisecond // of working and sleeping
+	// owedMost is how much is made up for where others have had the processor:
+	// more would be a burst, long after.
 	owedMost = time.Second
 )
 
 func (t *thread) run() {
 	runtime.LockOSThread() // and never unlocks: the thread ends with its work
-	now, cpu := time.Now(), threadTime()
-	p := t.crew.pace.Load()
-	began, base, share := now, cpu, p.share
-	first := cpu
+	n := len(t.crew.threads)
 	for {
 		select {
 		case <-t.crew.stop:
 			return
 		default:
 		}
-		if next := t.crew.pace.Load(); next != p {
-			p, share = next, next.share
-			began, base = now, cpu
+		p := t.crew.pace.Load()
+		owed := p.owed()
+		if most := owedMost * time.Duration(n); owed > most {
+			t.crew.pace.CompareAndSwap(p, &pace{p.total, p.began, p.base - (owed - most)})
+			owed = most
 		}
-		owed := time.Duration(share*float64(now.Sub(began))) - (cpu - base)
-		if owed > owedMost {
-			base -= owed - owedMost
+		if owed <= 0 {
+			rest := time.Duration(float64(period) * (1 - p.total/float64(n)))
+			time.Sleep(max(min(rest, period), period/20))
+			continue
 		}
-		if owed > 0 {
-			if !t.burn(min(owed, period)) {
-				t.finished.Store(true)
-				return
-			}
-		} else {
-			rest := time.Duration(float64(period)*(1-share)) - owed
-			time.Sleep(min(rest, period))
+		if !t.burn(min(owed/time.Duration(n), period)) {
+			t.finished.Store(true)
+			return
 		}
-		now, cpu = time.Now(), threadTime()
-		t.spent.Store(int64(cpu - first))
 	}
 }
 
@@ -69,6 +76,13 @@ func (t *thread) burn(d time.Duration) bool {
 		}
 	}
 	return true
+}
+
+// processTime is the CPU time of this process (CLOCK_PROCESS_CPUTIME_ID).
+func processTime() time.Duration {
+	var ts unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_PROCESS_CPUTIME_ID, &ts) // every Linux has it
+	return time.Duration(ts.Nano())
 }
 
 // threadTime is the CPU time of this thread (CLOCK_THREAD_CPUTIME_ID, clock_gettime(2)).

@@ -18,7 +18,7 @@ import (
 func registerFiles(r *scenario.Registry) {
 	Check(r, scenario.Check{
 		Name: "check-files", Doc: "reads every name and every byte below the volume's files: what was promised is there, and nothing else, and so it was whenever read-files looked",
-		Controls: fileControls(),
+		Controls: append(fileControls(), pressureControls()...),
 	}, struct{}{}, func(ctx context.Context, v *Volume, book *owed.Book, _ struct{}) ([]verdict.Finding, error) {
 		return v.checkFiles(ctx, book)
 	})

@@ -26,6 +26,7 @@ func Register(r *scenario.Registry, drivers ...flakey.Driver) {
 	registerFaults(r)
 	registerPowerCut(r)
 	registerKill(r)
+	registerPressure(r)
 }
 
 // Test registers a test on volumes. T is a struct of its options, zero their

@@ -238,6 +238,27 @@ func TestBodyIsLimited(t *testing.T) {
 	}
 }
 
+// TestEndlessBody sends one that has no end, and is told to stop.
+func TestEndlessBody(t *testing.T) {
+	s := serve(t, Options{})
+	c, err := net.Dial("tcp", s.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	go func() {
+		fmt.Fprintf(c, "POST /echo HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n")
+		for chunk := fmt.Sprintf("10000\r\n%s\r\n", strings.Repeat("x", 0x10000)); ; {
+			if _, err := io.WriteString(c, chunk); err != nil {
+				return // the server has closed it
+			}
+		}
+	}()
+	if line, err := bufio.NewReader(c).ReadString('\n'); !strings.HasPrefix(line, "HTTP/1.1 413 ") {
+		t.Errorf("%q %v", line, err)
+	}
+}
+
 // TestConnectionsAreLimited opens more than there may be: the surplus waits,
 // and is answered when others have gone.
 func TestConnectionsAreLimited(t *testing.T) {

@@ -22,6 +22,7 @@ import (
 type pressed struct {
 	*exec.Cmd
 	url string
+	on  string           // the address that it says it listens on
 	log *strings.Builder // read only after Wait
 	end chan struct{}    // closed at the end of its log
 }
@@ -30,7 +31,7 @@ type pressed struct {
 func press(t *testing.T, dir string, env []string, args ...string) *pressed {
 	t.Helper()
 	p := &pressed{Cmd: command(t.Context(), t, t.TempDir(), args...), log: &strings.Builder{}, end: make(chan struct{})}
-	p.Env = append(append(p.Env, "ASSAY_LISTEN_PORT=0", "DATADIR="+dir, "HIGHMEMLIM=268435456", "HIGHFILELIM=134217728", "ASSAY_TOKEN="), env...)
+	p.Env = append(append(p.Env, "ASSAY_LISTEN_PORT=0", "DATADIR="+dir, "HIGHMEMLIM=268435456", "HIGHFILELIM=134217728", "ASSAY_LISTEN_TOKEN="), env...)
 	if len(args) == 0 {
 		p.Args[0] = "/usr/local/bin/testero"
 	}
@@ -48,8 +49,8 @@ func press(t *testing.T, dir string, env []string, args ...string) *pressed {
 		line, err := lines.ReadString('\n')
 		p.log.WriteString(line)
 		if m := where.FindStringSubmatch(line); m != nil {
-			p.url = "http://" + strings.Replace(m[1], "0.0.0.0", "127.0.0.1", 1)
-			p.url = strings.Replace(p.url, "[::]", "127.0.0.1", 1)
+			p.on = m[1]
+			p.url = "http://" + strings.NewReplacer("0.0.0.0", "127.0.0.1", "[::]", "127.0.0.1").Replace(p.on)
 		}
 		if err != nil {
 			t.Fatalf("it did not start: %s", p.log)
@@ -198,7 +199,7 @@ func TestPressureEnds(t *testing.T) {
 }
 
 func TestPressureToken(t *testing.T) {
-	p := press(t, t.TempDir(), []string{"ASSAY_TOKEN=sesame"}, "pressure")
+	p := press(t, t.TempDir(), []string{"ASSAY_LISTEN_TOKEN=sesame"}, "pressure")
 	for token, want := range map[string]int{"": 401, "sesam": 401, "sesame": 200} {
 		if got, _ := fetch(t, p.url+"/v1/state", token); got != want {
 			t.Errorf("token %q: %d, want %d", token, got, want)

@@ -22,7 +22,7 @@ type serverFlags struct {
 func (f *serverFlags) add(c *cobra.Command, port int) {
 	c.Flags().StringVar(&f.Address, "address", os.Getenv("ASSAY_LISTEN_ADDRESS"), "`ADDRESS` to listen on (ASSAY_LISTEN_ADDRESS); default: loopback without a token, else all")
 	c.Flags().IntVar(&f.Port, "port", port, "`PORT` to listen on, 0 for a free one (ASSAY_LISTEN_PORT)")
-	c.Flags().StringVar(&f.tokenFile, "token-file", os.Getenv("ASSAY_TOKEN_FILE"), "`FILE` with the token that requests must have (ASSAY_TOKEN_FILE, or the token itself in ASSAY_TOKEN)")
+	c.Flags().StringVar(&f.tokenFile, "token-file", os.Getenv("ASSAY_LISTEN_TOKEN_FILE"), "`FILE` with the token that requests must have (ASSAY_LISTEN_TOKEN_FILE, or the token itself in ASSAY_LISTEN_TOKEN)")
 	c.Flags().BoolVar(&f.Open, "open", os.Getenv("ASSAY_OPEN") == "true", "listen beyond loopback without a token (ASSAY_OPEN=true)")
 	c.Flags().StringVar(&f.CertFile, "tls-cert", os.Getenv("ASSAY_TLS_CERT"), "`FILE` with the certificate, for TLS (ASSAY_TLS_CERT)")
 	c.Flags().StringVar(&f.KeyFile, "tls-key", os.Getenv("ASSAY_TLS_KEY"), "`FILE` with its key (ASSAY_TLS_KEY)")
@@ -37,7 +37,7 @@ func (f *serverFlags) listen(c *cobra.Command, logger *log.Logger) (*web.Server,
 		}
 		f.Port = n
 	}
-	f.Token = os.Getenv("ASSAY_TOKEN")
+	f.Token = os.Getenv("ASSAY_LISTEN_TOKEN")
 	if f.tokenFile != "" {
 		b, err := os.ReadFile(f.tokenFile)
 		if err != nil {

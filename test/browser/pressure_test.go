@@ -25,7 +25,7 @@ func button(card, kind string) string {
 
 func pressure(t *testing.T, args ...string) (port string) {
 	t.Helper()
-	return start(t, build(t), []string{"HIGHMEMLIM=268435456", "HIGHFILELIM=134217728", "DATADIR=" + t.TempDir(), "ASSAY_LISTEN_PORT=0", "ASSAY_TOKEN="},
+	return start(t, build(t), []string{"HIGHMEMLIM=268435456", "HIGHFILELIM=134217728", "DATADIR=" + t.TempDir(), "ASSAY_LISTEN_PORT=0", "ASSAY_LISTEN_TOKEN="},
 		append([]string{"pressure"}, args...)...)
 }
 
