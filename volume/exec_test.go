@@ -45,7 +45,7 @@ func TestCommandLeavesNoProcess(t *testing.T) {
 func TestCutAtAPromise(t *testing.T) {
 	needDisk(t, "ext4")
 	l := newLab(t)
-	out := l.passes(command(`[sh, -c, "while :; do echo x; done"]`, `[sh, -c, "test $(wc -l) -ge 3000"]`, "power-cut: {every: {operations: 1000}, times: 3}"))
+	out := l.passes(command(`[sh, -c, "while :; do echo x; done"]`, `[sh, -c, "test $(wc -l) -ge 1000"]`, "power-cut: {every: {operations: 1000}, times: 3}"))
 	if out.Rounds != 3 {
 		t.Errorf("%d rounds", out.Rounds)
 	}
