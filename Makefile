@@ -44,7 +44,8 @@ bench-object:
 
 bench-flakey: setup
 	$(GO) test ./flakey/soft/medium -run '^$$' -bench . -benchtime 1s
-	$(GO) test ./flakey/soft -run '^$$' -bench . -benchtime 3x -timeout 30m
+	$(GO) test ./flakey/soft -run '^$$' -bench 'Disk|Fresh' -benchtime 3x -timeout 30m
+	$(GO) test ./flakey/soft -run '^$$' -bench Cut -benchtime 20x
 
 bench-volume: setup
 	$(GO) test ./volume -run '^$$' -bench . -benchtime 3x -timeout 30m
