@@ -12,9 +12,11 @@ import (
 )
 
 // files makes n files beside one another that can be read with O_DIRECT.
-func files(tb testing.TB, n int) []string {
+func files(tb testing.TB, n int) []string { return filesIn(tb, ".", n) }
+
+func filesIn(tb testing.TB, dir string, n int) []string {
 	tb.Helper()
-	dir, err := os.MkdirTemp(".", "testdata-")
+	dir, err := os.MkdirTemp(dir, "testdata-")
 	if err != nil {
 		tb.Fatal(err)
 	}
