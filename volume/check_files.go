@@ -144,7 +144,11 @@ func (v *Volume) read(ctx context.Context, w *worker.Worker, book *owed.Book, e 
 	case !e.Regular:
 		return owed.Seen{Present: true, Size: e.Size}, nil
 	}
-	r, errno, err := w.ReadParts(ctx, v.below(e.Path), v.expected(book, e.Path))
+	flags := 0
+	if v.mounted != nil {
+		flags = worker.Direct // Heal has mounted it anew: there is nothing dirty that this would write back
+	}
+	r, errno, err := w.ReadParts(ctx, v.below(e.Path), flags, v.expected(book, e.Path))
 	switch {
 	case err != nil:
 		return owed.Seen{}, fmt.Errorf("read %q of %s: %w", e.Path, v.Name(), err)

@@ -61,7 +61,7 @@ func (f *File) Read(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r, errno, err := w.ReadParts(ctx, v.below(p), v.expected(book, p))
+	r, errno, err := w.ReadParts(ctx, v.below(p), 0, v.expected(book, p))
 	if err == nil && errno == 0 {
 		seen := owed.Seen{Present: true, Size: r.Size, Spans: r.Spans}.Record(f.id)
 		seen.Op, seen.Verb, seen.Target, seen.Object = o.ids[0], "get", v.Name(), p

@@ -42,6 +42,14 @@ func (s *served) read(r request) Answer {
 		slices.ContainsFunc(parts, func(p Part) bool { return len(p.Tags) == 0 }) {
 		return Answer{Errno: syscall.EINVAL}
 	}
+	direct := -1
+	if r.flags&unix.O_DIRECT != 0 {
+		// By way of /proc it is the same file. Where there is no O_DIRECT it is
+		// read without.
+		if direct, err = unix.Open(procPath(fd), unix.O_RDONLY|unix.O_DIRECT|unix.O_CLOEXEC, 0); err == nil {
+			defer unix.Close(direct)
+		}
+	}
 	_ = unix.Fadvise(fd, 0, 0, unix.FADV_DONTNEED)
 	_ = unix.Fadvise(fd, 0, 0, unix.FADV_SEQUENTIAL)
 	var spans []content.Span
@@ -58,7 +66,7 @@ func (s *served) read(r request) Answer {
 		} else {
 			end = min(end, parts[i].To)
 		}
-		more, err := s.classify(fd, at, end, spansMax-len(spans), parts[i].Tags)
+		more, err := s.classify(fd, direct, at, end, spansMax-len(spans), parts[i].Tags)
 		spans = append(spans, more...)
 		if err != nil {
 			a := of(err)
@@ -99,14 +107,20 @@ func dataAt(fd int, at, size int64) (data, end int64) {
 	return data, size
 }
 
-// classify reads [from, to), and tells so many pieces of it at most.
-func (s *served) classify(fd int, from, to int64, limit int, tags []content.Tag) ([]content.Span, error) {
+// classify reads [from, to), and tells so many pieces of it at most. What is
+// aligned is read from direct, if that is a descriptor.
+func (s *served) classify(fd, direct int, from, to int64, limit int, tags []content.Tag) ([]content.Span, error) {
 	buf := s.buffers.get(readSize)
 	defer s.buffers.put(buf)
 	c := content.NewClassifier(from, tags[0], tags[1:]...)
 	c.Limit = limit
 	for at := from; at < to; {
-		n, err := retry(func() (int, error) { return unix.Pread(fd, buf[:min(int64(len(buf)), to-at)], at) })
+		by, p := fd, buf[:min(int64(len(buf)), to-at)]
+		if direct >= 0 && at%alignment == 0 {
+			by, p = direct, buf[:(len(p)+alignment-1)/alignment*alignment] // the end of a file is not aligned, what is asked for must be
+		}
+		n, err := retry(func() (int, error) { return unix.Pread(by, p, at) })
+		n = min(n, int(to-at))
 		if err != nil {
 			return c.Sum(), err
 		}

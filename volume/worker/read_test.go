@@ -160,3 +160,30 @@ func TestReadOfWhatIsNoFile(t *testing.T) {
 		}
 	}
 }
+
+// TestReadAroundTheCache: what is read by O_DIRECT is the same, whatever the
+// size, and is the disk's: also what the page cache has otherwise.
+func TestReadAroundTheCache(t *testing.T) {
+	l := emptyLab(t)
+	l.ext4(64 << 20)
+	l.start()
+	for i, size := range []int64{0, 1, 511, 4095, 4096, 4097, 1 << 20, 1<<20 + 5, 3<<20 - 1, 5 << 20} {
+		name := fmt.Sprint(size)
+		f := l.open(name, Create|Write)
+		l.write(f, tag(uint64(i), 1), 0, size, 64<<10)
+		l.close(f)
+		for _, parts := range [][]Part{
+			{{content.MaxSize, []content.Tag{tag(uint64(i), 1)}}},
+			{{1000, []content.Tag{tag(uint64(i), 1)}}, {5001, []content.Tag{tag(uint64(i), 1)}}, {content.MaxSize, []content.Tag{tag(uint64(i), 1)}}},
+		} {
+			want, errno, err := l.w.ReadParts(l.ctx, name, 0, parts)
+			if err != nil || errno != 0 {
+				t.Fatal(errno, err)
+			}
+			got, errno, err := l.w.ReadParts(l.ctx, name, Direct, parts)
+			if err != nil || errno != 0 || got.Size != want.Size || fmt.Sprint(joined(got.Spans)) != fmt.Sprint(joined(want.Spans)) {
+				t.Errorf("%d bytes: %v %v\n%v\n%v", size, errno, err, got.Spans, want.Spans)
+			}
+		}
+	}
+}

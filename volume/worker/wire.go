@@ -41,7 +41,7 @@ type request struct {
 	id       uint64
 	op       op
 	file     uint64 // handle, chosen by the parent
-	flags    int64  // of open(2); of a write, how many blocks at once
+	flags    int64  // of open(2); of a write, how many blocks at once; of a read, O_DIRECT
 	from, to int64  // bytes of the file
 	block    int64  // bytes a write
 	path     string // below the root

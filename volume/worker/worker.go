@@ -182,16 +182,17 @@ type Part struct {
 // Read reads the file at path and classifies its bytes; want is what they
 // should be, also what else they may be.
 func (w *Worker) Read(ctx context.Context, path string, want content.Tag, also ...content.Tag) (r Read, errno syscall.Errno, err error) {
-	return w.ReadParts(ctx, path, []Part{{content.MaxSize, append([]content.Tag{want}, also...)}})
+	return w.ReadParts(ctx, path, 0, []Part{{content.MaxSize, append([]content.Tag{want}, also...)}})
 }
 
 // ReadParts is Read where the file should be made of several things that do not
 // meet at the borders of sectors: content alone would not tell where one of
 // less than content.MinPiece bytes begins. What is behind the last part is
-// compared with what that should be.
-func (w *Worker) ReadParts(ctx context.Context, path string, parts []Part) (r Read, errno syscall.Errno, err error) {
+// compared with what that should be. With the flag Direct it is read around the
+// page cache, which writes back first what is dirty there.
+func (w *Worker) ReadParts(ctx context.Context, path string, flags int, parts []Part) (r Read, errno syscall.Errno, err error) {
 	var a Answer
-	err = w.one(ctx, request{op: opRead, path: path, parts: parts}, func(got Answer) { a = got })
+	err = w.one(ctx, request{op: opRead, path: path, flags: int64(flags), parts: parts}, func(got Answer) { a = got })
 	if err != nil {
 		return Read{}, 0, err
 	}
