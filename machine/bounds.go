@@ -64,8 +64,8 @@ func (m MemoryBounds) Read() ([]MemoryBound, error) {
 
 // Stalled is the share of the last 10 s, in percent, in which at least one task
 // waited for memory: of the machine, or of this process's cgroup where that
-// is more (PSI, "some avg10"; Documentation/accounting/psi.rst). ok is false where the kernel does not
-// tell.
+// is more (PSI, "some avg10"; Documentation/accounting/psi.rst). ok is false
+// where the kernel does not tell.
 func (m MemoryBounds) Stalled() (percent float64, ok bool) {
 	paths := []string{"/proc/pressure/memory"}
 	if m.seen && m.tree.usage == "memory.current" {

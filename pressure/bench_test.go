@@ -1,6 +1,7 @@
 package pressure
 
 import (
+	"encoding/json"
 	"fmt"
 	"math"
 	"os"
@@ -114,19 +115,20 @@ func BenchmarkDisk(b *testing.B) {
 	d := newDisk(b, DiskOptions{Dir: dir, Margin: 1})
 	var ours, peer time.Duration
 	for range b.N {
-		c := exec.Command("fio", "--name=x", "--filename="+filepath.Join(dir, "fio"), "--rw=write", "--bs=1M", "--size=1G", "--direct=1", "--ioengine=libaio", "--iodepth=4", "--end_fsync=1", "--output-format=terse", "--terse-version=3")
-		out, err := c.CombinedOutput()
+		c := exec.Command("fio", "--name=x", "--filename="+filepath.Join(dir, "fio"), "--rw=write", "--bs=1M", "--size=1G", "--direct=1", "--ioengine=libaio", "--iodepth=4", "--end_fsync=1", "--output-format=json")
+		out, err := c.Output()
 		if err != nil {
 			b.Fatalf("%v: %s", err, out)
 		}
-		// Field 48 of the third version is the run time of the writes, in
-		// milliseconds, the sync included; starting fio is not counted.
-		fields := strings.Split(strings.TrimSpace(string(out)), ";")
-		ms, err := strconv.ParseFloat(fields[48], 64)
-		if err != nil {
-			b.Fatal(err)
+		var report struct {
+			Jobs []struct {
+				Runtime int64 `json:"job_runtime"` // milliseconds, the sync included; starting fio is not
+			} `json:"jobs"`
 		}
-		peer += time.Duration(ms * float64(time.Millisecond))
+		if err := json.Unmarshal(out, &report); err != nil || len(report.Jobs) != 1 {
+			b.Fatalf("%v: %s", err, out)
+		}
+		peer += time.Duration(report.Jobs[0].Runtime) * time.Millisecond
 		if err := os.Remove(filepath.Join(dir, "fio")); err != nil {
 			b.Fatal(err)
 		}

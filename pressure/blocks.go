@@ -14,10 +14,10 @@ import (
 )
 
 const (
-	block   = 1 << 20  // of one write
-	depth   = 4        // writes at the same time
-	chunk   = 64 << 20 // that is allocated at once
-	sector  = 4096     // to which direct writes are aligned, on any disk
+	block   = 1 << 20   // of one write
+	depth   = 4         // writes at the same time
+	chunk   = 256 << 20 // that is allocated at once
+	sector  = 4096      // to which direct writes are aligned, on any disk
 	maxFile = 1 << 30
 )
 

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/seed-1b600011/assay/machine"
+	"golang.org/x/sys/unix"
 )
 
 // asChild makes the test binary do something else in a process of its own.
@@ -24,6 +25,8 @@ func TestMain(m *testing.M) {
 		os.Exit(cpuChild())
 	case "disk":
 		os.Exit(diskChild())
+	case "thrash":
+		os.Exit(thrash())
 	case "brim":
 		os.Exit(brim())
 	}
@@ -44,19 +47,7 @@ func childProcess(what string, env ...string) (*exec.Cmd, error) {
 // memcg makes a memory cgroup with a limit, v1 or v2, or skips.
 func memcg(t testing.TB, limit int64) (dir string) {
 	t.Helper()
-	parent, file := "", ""
-	for _, p := range [][2]string{{"/sys/fs/cgroup/memory", "memory.limit_in_bytes"}, {"/sys/fs/cgroup", "memory.max"}} {
-		if b, err := os.ReadFile(filepath.Join(p[0], "cgroup.subtree_control")); err == nil && !strings.Contains(string(b), "memory") {
-			_ = os.WriteFile(filepath.Join(p[0], "cgroup.subtree_control"), []byte("+memory"), 0)
-		}
-		if _, err := os.Stat(filepath.Join(p[0], "memory.stat")); err == nil {
-			parent, file = p[0], p[1]
-			break
-		}
-	}
-	if parent == "" {
-		t.Skip("needs memory cgroups")
-	}
+	parent, file := memoryController(t)
 	dir = filepath.Join(parent, "assay-pressure-test-"+machine.Token())
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		t.Skipf("needs the right to make cgroups: %v", err)
@@ -68,6 +59,29 @@ func memcg(t testing.TB, limit int64) (dir string) {
 		t.Skipf("needs the right to limit cgroups: %v", err)
 	}
 	return dir
+}
+
+// memoryController is where memory cgroups can be made, and the name of the
+// file with a limit. Where v2 is mounted nowhere, it is mounted for the test.
+func memoryController(t testing.TB) (parent, file string) {
+	t.Helper()
+	if _, err := os.Stat("/sys/fs/cgroup/memory/memory.stat"); err == nil {
+		return "/sys/fs/cgroup/memory", "memory.limit_in_bytes"
+	}
+	parent = "/sys/fs/cgroup"
+	if _, err := os.Stat(filepath.Join(parent, "cgroup.controllers")); err != nil {
+		parent = t.TempDir()
+		if err := unix.Mount("assay-test", parent, "cgroup2", 0, ""); err != nil {
+			t.Skipf("needs memory cgroups: %v", err)
+		}
+		t.Cleanup(func() { _ = unix.Unmount(parent, unix.MNT_DETACH) })
+	}
+	controllers, err := os.ReadFile(filepath.Join(parent, "cgroup.controllers"))
+	if err != nil || !strings.Contains(string(controllers), "memory") {
+		t.Skip("needs memory cgroups")
+	}
+	_ = os.WriteFile(filepath.Join(parent, "cgroup.subtree_control"), []byte("+memory"), 0) // it may be there
+	return parent, "memory.max"
 }
 
 // oomKills is how often the OOM killer has come to a cgroup.

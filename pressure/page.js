@@ -2,6 +2,10 @@
 // Everything that the page shows comes from /v1/state and /v1/plot; everything
 // that it does is a request that a script could send as well.
 
+// The origin has no credentials in it, which the page's own address may have:
+// then fetch would refuse what is relative to it.
+const api = location.origin + "/v1/";
+
 const cards = [...document.querySelectorAll("[data-resource]")];
 
 function size(bytes) {
@@ -32,7 +36,7 @@ function show(card, state) {
 
 async function ask(card, method, body) {
   card.dataset.refused = "";
-  const answer = await fetch("/v1/" + card.dataset.resource, {
+  const answer = await fetch(api + card.dataset.resource, {
     method, body: body && JSON.stringify(body), headers: { "Content-Type": "application/json" },
   });
   const told = await answer.json();
@@ -65,13 +69,13 @@ const link = document.getElementById("link");
 
 async function refresh() {
   try {
-    const answer = await fetch("/v1/state");
+    const answer = await fetch(api + "state");
     if (!answer.ok) throw new Error(await answer.text());
     const state = await answer.json();
     for (const card of cards) show(card, state[card.dataset.resource]);
     await Promise.all(cards.map(async (card) => {
       const plot = card.querySelector(".plot");
-      const drawn = await fetch(`/v1/plot/${card.dataset.resource}?width=${Math.round(plot.clientWidth)}`);
+      const drawn = await fetch(`${api}plot/${card.dataset.resource}?width=${Math.round(plot.clientWidth)}`);
       if (drawn.ok) plot.innerHTML = await drawn.text();
     }));
     link.textContent = "live";

@@ -84,7 +84,8 @@ func servePressure(c *cobra.Command, f *serverFlags, o pressure.ServiceOptions) 
 		return errors.Join(err, server.Close())
 	}
 	service.Register(server)
-	logger.Printf("Starting web server on: %v", server.Addr())
+	// Go says [::] of a socket for both protocols, people's scripts 0.0.0.0.
+	logger.Printf("Starting web server on: %s", strings.Replace(server.Addr().String(), "[::]", "0.0.0.0", 1))
 	logger.Printf("the page is at %s", server.URL())
 	return errors.Join(server.Serve(c.Context()), service.Close())
 }

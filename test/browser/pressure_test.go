@@ -23,15 +23,15 @@ func button(card, kind string) string {
 	return fmt.Sprintf(`[data-resource=%s] button%s`, card, kind)
 }
 
-func pressure(t *testing.T, args ...string) (port string) {
+func pressure(t *testing.T, token string, args ...string) (port string) {
 	t.Helper()
-	return start(t, build(t), []string{"HIGHMEMLIM=268435456", "HIGHFILELIM=134217728", "DATADIR=" + t.TempDir(), "ASSAY_LISTEN_PORT=0", "ASSAY_LISTEN_TOKEN="},
+	return start(t, build(t), []string{"HIGHMEMLIM=268435456", "HIGHFILELIM=134217728", "DATADIR=" + t.TempDir(), "ASSAY_LISTEN_PORT=0", "ASSAY_LISTEN_TOKEN=" + token},
 		append([]string{"pressure"}, args...)...)
 }
 
 // TestPressurePage sets and releases everything, with the mouse.
 func TestPressurePage(t *testing.T) {
-	port := pressure(t)
+	port := pressure(t, "")
 	at := "http://127.0.0.1:" + port
 	ctx := open(t)
 	do(t, ctx, "open the page", chromedp.EmulateViewport(1280, 900), chromedp.Navigate(at))
@@ -72,7 +72,7 @@ func TestPressurePage(t *testing.T) {
 // TestPressureByKeyboard uses no mouse, on a phone's screen: nothing may be
 // wider than that.
 func TestPressureByKeyboard(t *testing.T) {
-	port := pressure(t)
+	port := pressure(t, "")
 	ctx := open(t)
 	do(t, ctx, "open the page", chromedp.Emulate(device.IPhone13), chromedp.Navigate("http://127.0.0.1:"+port))
 	eventually(t, ctx, "the page is live", `document.getElementById('link').textContent === 'live'`)
@@ -96,11 +96,28 @@ func TestPressureByKeyboard(t *testing.T) {
 	eventually(t, ctx, "all is given back", fact("memory", "held")+" === '0 B'")
 }
 
+// TestPressureWithToken opens the page of a service that wants a token, with it
+// as the password and without.
+func TestPressureWithToken(t *testing.T) {
+	port := pressure(t, "sesame")
+	ctx := open(t)
+	do(t, ctx, "open the page", chromedp.Navigate("http://me:sesame@127.0.0.1:"+port))
+	eventually(t, ctx, "the page is live", `document.getElementById('link')?.textContent === 'live'`)
+	do(t, ctx, "memory", chromedp.SendKeys(`[data-resource=memory] [name=bytes]`, "5M"), chromedp.Click(button("memory", ".main")))
+	eventually(t, ctx, "5 MiB are held", fact("memory", "held")+" === '5 MiB'")
+	ctx = open(t)
+	if _, err := chromedp.Run(ctx, chromedp.Navigate("http://me:wrong@127.0.0.1:"+port)); err == nil {
+		if v := value[bool](t, ctx, `Boolean(document.querySelector('[data-resource]'))`); v {
+			t.Error("the page opens with a wrong token")
+		}
+	}
+}
+
 // TestPressureFromAnotherSite opens a page of somebody else's that asks for
 // memory in every way that a page has: over a name for which browsers say who
 // asks, and over one for which they do not.
 func TestPressureFromAnotherSite(t *testing.T) {
-	port := pressure(t, "--open")
+	port := pressure(t, "", "--open")
 	ctx := open(t)
 	for _, host := range []string{"127.0.0.1", "pod.example"} {
 		at := "http://" + host + ":" + port
