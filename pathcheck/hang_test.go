@@ -92,7 +92,16 @@ func newDisk(t *testing.T) disk {
 	if err := os.WriteFile(filepath.Join(at, "file"), make([]byte, 4096), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	unix.Sync()
+	// Not sync(2): other tests, of other packages at the same time, rest on what
+	// is not synced.
+	top, err := os.Open(at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer top.Close()
+	if err := unix.Syncfs(int(top.Fd())); err != nil {
+		t.Fatal(err)
+	}
 	return disk{d, at}
 }
 
