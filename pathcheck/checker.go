@@ -119,7 +119,8 @@ func New(o Options) (*Checker, error) {
 }
 
 // Start checks a path every so long, the first time at once. It is answered by
-// an event: EEXIST if the path is checked already.
+// an event: EEXIST if the path is checked already, EINVAL for an interval of
+// nothing.
 func (c *Checker) Start(path string, every time.Duration, check Check) {
 	c.StartIn(0, path, every, check)
 }
@@ -228,6 +229,8 @@ func (c *Checker) command(d command) {
 		c.forget(t)
 	case t != nil:
 		c.o.Events(Event{Kind: Started, Path: d.path, Err: unix.EEXIST})
+	case d.every <= 0:
+		c.o.Events(Event{Kind: Started, Path: d.path, Err: unix.EINVAL})
 	default:
 		t = &target{path: d.path, every: d.every, check: d.check, next: time.Now().Add(d.first)}
 		c.targets[d.path] = t

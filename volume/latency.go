@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"path"
 	"time"
 
@@ -29,8 +30,8 @@ type probing struct {
 
 // Validate holds what one option alone cannot show.
 func (p *probing) Validate() error {
-	if p.Interval < 0 || p.For < 0 {
-		return errors.New("interval and for are longer than nothing")
+	if p.Interval < scenario.Duration(time.Millisecond) || p.For <= 0 {
+		return errors.New("interval is 1ms or more, and for is longer than nothing")
 	}
 	return nil
 }
@@ -159,8 +160,11 @@ type shadow struct {
 }
 
 // probes are those that no check has judged, and the faults of the whole run.
+// That there are none is an error, and so is that none was answered or hung:
+// nothing is known then. A round that was cut short may have none.
 func (v *Volume) probes() (all []probe, faults []shadow, err error) {
 	on := map[string]int{} // index of what has not ended
+	rounds, refused, why := 0, map[uint64]bool{}, ""
 	for r, err := range v.env.Records() {
 		if err != nil {
 			return nil, nil, err
@@ -173,10 +177,23 @@ func (v *Volume) probes() (all []probe, faults []shadow, err error) {
 			if i, ok := on[r.Verb+string(r.Detail)]; ok {
 				faults[i].to = r.At
 			}
+		case r.Phase == history.Round:
+			rounds++
+		case r.Phase == history.Refused && len(all) > 0 && r.Op == all[len(all)-1].op:
+			refused[r.Op], why = true, string(r.Detail)
 		case r.Phase == history.Issued && r.Verb == probeVerb && r.Target == v.Name() && r.Op > v.judged:
 			took := time.Duration(r.To)
 			all = append(all, probe{began: r.At - took, took: took, object: r.Object, op: r.Op})
 		}
+	}
+	cut := rounds > v.roundsJudged
+	v.roundsJudged = rounds
+	switch {
+	case cut:
+	case len(all) == 0:
+		return nil, nil, errors.New("check-latency has nothing to judge: there was no probe (probe-latency makes them, of files that are not empty)")
+	case len(refused) == len(all):
+		return nil, nil, fmt.Errorf("check-latency has nothing to judge: every probe was refused: %s", why)
 	}
 	return all, faults, nil
 }

@@ -43,6 +43,7 @@ type Volume struct {
 	folded       int    // records that the last fold read
 	observations int    // that were told
 	judged       uint64 // the last probe that was
+	roundsJudged int    // of which the probes were
 
 	making sync.Mutex // of directories
 

@@ -121,7 +121,7 @@ func FuzzPlot(f *testing.F) {
 	f.Add("]]>", "</svg>", -1e308, 1e-308, int64(0), int64(0), true, 99999)
 	f.Fuzz(func(t *testing.T, title, name string, a, b float64, x, y int64, log bool, width int) {
 		if x < -1<<40 || x > 1<<40 || y < -1<<40 || y > 1<<40 || !utf8.ValidString(title+name) || strings.ContainsAny(title+name, "NI") {
-			t.Skip()
+			return // draw looks for NaN and Inf in the text, and a name that is no UTF-8 comes back mended
 		}
 		draw(t, Plot{Title: title, Width: width, Log: log, Series: []Series{{Name: name, Points: []Point{{time.Unix(x, 0), a}, {time.Unix(y, 0), b}}}}})
 	})

@@ -63,9 +63,12 @@ func Main(line []string) int {
 	root.AddCommand(runCommand(), selftestCommand(), cleanCommand(), schemaCommand(), flakeyCommand(), pathcheckCommand(), pressureCommand())
 	err := root.ExecuteContext(ctx)
 	var v verdictError
+	var told toldError
 	switch {
 	case err == nil:
 		return exitPass
+	case errors.As(err, &told):
+		return exitFail
 	case errors.As(err, &v):
 		return map[verdict.Verdict]int{verdict.Fail: exitFail, verdict.Inconclusive: exitInconclusive}[verdict.Verdict(v)]
 	}
@@ -97,6 +100,10 @@ func interruptible(tell bool) (context.Context, func()) {
 	}()
 	return ctx, func() { signal.Stop(signals); close(signals); cancel(nil) }
 }
+
+// toldError is one that was told already, in the words of a protocol whose exit
+// status for it is 1.
+type toldError struct{ error }
 
 // usage is an error in how the command was called.
 type usage struct{ error }

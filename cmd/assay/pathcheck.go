@@ -84,7 +84,10 @@ func (o *pathchecking) run(ctx context.Context) (err error) {
 	if o.paths != "" {
 		return o.file(ctx, watch)
 	}
-	return o.service.Serve(ctx, os.Stdin)
+	if err := o.service.Serve(ctx, os.Stdin); err != nil {
+		return toldError{err}
+	}
+	return nil
 }
 
 // serve gives the metrics until stop.

@@ -26,6 +26,26 @@ func TestCheckByName(t *testing.T) {
 	resultOf(t, c).want(t, 0, "start /nowhere/at/all 22 invalid argument\n", "stop /nowhere/at/all 2 no such file or directory\n", "DEBUG ")
 }
 
+// TestCheckUnread: a parent that does not read gets a line of the protocol's log
+// and exit status 1, and nothing else.
+func TestCheckUnread(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	c := command(t.Context(), t, dir, "pathcheck")
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	defer w.Close()
+	var log strings.Builder
+	c.Stdin, c.Stdout, c.Stderr = strings.NewReader(strings.Repeat("what\n", 20_000)), w, &log
+	_ = c.Run()
+	if code := c.ProcessState.ExitCode(); code != 1 || !strings.HasPrefix(log.String(), "ERROR ") || strings.Count(log.String(), "\n") != 1 {
+		t.Errorf("exit status %d, log %q", code, log.String())
+	}
+}
+
 // TestPathcheckPlot: what --csv writes can be drawn.
 func TestPathcheckPlot(t *testing.T) {
 	t.Parallel()
