@@ -30,7 +30,7 @@
 //
 // A fault never acts before its trigger, and one that waits for a count of
 // operations acts at exactly that count: the operation that reaches it waits
-// until the fault is on.
+// until the fault is on, and so do those that end later.
 //
 // # Adding to it
 //

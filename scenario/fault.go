@@ -16,7 +16,7 @@ import (
 
 // Fault model of triggers: a fault acts never before its trigger, and one that
 // waits for a count acts at exactly that count, because the operation that
-// reaches it waits until the fault is on. A fault that waits for a time acts
+// reaches it, and any that ends later, waits until the fault is on. A fault that waits for a time acts
 // as soon after it as the machine lets it. A fault without a trigger is on
 // before the first operation.
 

@@ -10,8 +10,10 @@ import (
 )
 
 // Meter counts what a run does, for its ticks, and lets faults that wait for
-// a count act at exactly that count: the operation that reaches it waits until
-// the fault is on. Its methods may be called by several goroutines at once.
+// a count act at exactly that count: the operation that reaches it, and every
+// one that ends after it, waits until the fault is on. So many may be under way
+// then as the test does at once, and no other begins. Its methods may be called
+// by several goroutines at once.
 type Meter struct {
 	mu       sync.Mutex
 	tick     verdict.Tick
@@ -23,8 +25,9 @@ type Meter struct {
 type waiter struct {
 	of    string
 	at    int64
-	ready chan struct{} // closed when the count is reached
-	on    chan struct{} // closed when the operation that reached it may go on
+	due   bool          // the count is reached
+	ready chan struct{} // closed when it is
+	on    chan struct{} // closed when the operations that wait may go on
 }
 
 // Operation counts one finished operation: how it ended, the bytes it moved
@@ -57,34 +60,37 @@ func (m *Meter) Count(ctx context.Context, of string, n int64) {
 	await(ctx, on)
 }
 
-// count is Count with the lock held; it returns what to wait for, or nil.
-func (m *Meter) count(of string, n int64) chan struct{} {
+// count is Count with the lock held; it returns what to wait for.
+func (m *Meter) count(of string, n int64) (on []chan struct{}) {
 	if m.counts == nil {
 		m.counts = map[string]int64{}
 	}
 	m.counts[of] += n
-	for i, w := range m.waiting {
-		if w.of == of && m.counts[of] >= w.at {
-			m.waiting = append(m.waiting[:i:i], m.waiting[i+1:]...)
+	for _, w := range m.waiting {
+		if w.of != of || m.counts[of] < w.at {
+			continue
+		}
+		if !w.due {
+			w.due = true
 			close(w.ready)
-			return w.on
+		}
+		on = append(on, w.on)
+	}
+	return on
+}
+
+func await(ctx context.Context, all []chan struct{}) {
+	for _, on := range all {
+		select {
+		case <-on:
+		case <-ctx.Done():
+			return
 		}
 	}
-	return nil
 }
 
-func await(ctx context.Context, on chan struct{}) {
-	if on == nil {
-		return
-	}
-	select {
-	case <-on:
-	case <-ctx.Done():
-	}
-}
-
-// At asks to be told when so many more of something were counted. The
-// operation that reaches the count waits until on is called.
+// At asks to be told when so many more of something were counted. What is
+// counted from then on waits until on is called.
 func (m *Meter) At(of string, more int64) (ready <-chan struct{}, on func()) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -49,18 +49,15 @@ func TestPauseStops(t *testing.T) {
 	for name, c := range paused {
 		t.Run(name, func(t *testing.T) {
 			l := newLab(t)
-			l.interruptedWhen(func() { l.stops(c.process) }, onDisk("ext4", "64M")+files("{count: 50, size: 200K}", c.tests, "pause: {after: {operations: 100}, for: 1h}"))
+			l.interruptedWhen("its processes are stopped", func() bool { return l.stopped(c.process) }, onDisk("ext4", "64M")+files("{count: 50, size: 200K}", c.tests, "pause: {after: {operations: 100}, for: 1h}"))
 		})
 	}
 }
 
-// stops waits until every such process of the test is stopped.
-func (l *lab) stops(process string) {
-	l.Helper()
-	l.await("they are stopped", func() bool {
-		states := l.states(process)
-		return len(states) > 0 && strings.Trim(states, "T") == ""
-	})
+// stopped tells whether there are such processes of the test, all stopped.
+func (l *lab) stopped(process string) bool {
+	states := l.states(process)
+	return len(states) > 0 && strings.Trim(states, "T") == ""
 }
 
 // await waits until it is so.

@@ -49,7 +49,7 @@ func TestHungDisk(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			needDisk(t, c.fs)
 			l := newLab(t)
-			out, at := l.interruptedWhen(l.hangs, onDisk(c.fs, sizeOf(c.fs))+files("{count: 30, size: 100K}", c.tests, fmt.Sprintf("hang: {after: {operations: %d}}%s", c.after, c.faults)))
+			out, at := l.interruptedWhen("requests hang", l.hangs, onDisk(c.fs, sizeOf(c.fs))+files("{count: 30, size: 100K}", c.tests, fmt.Sprintf("hang: {after: {operations: %d}}%s", c.after, c.faults)))
 			waits := l.unanswered(out, at)
 			if c.waits != "" && !slices.ContainsFunc(waits, func(verb string) bool { return slices.Contains(strings.Fields(c.waits), verb) }) {
 				t.Errorf("without an answer: %q, want one of %q", waits, c.waits)
@@ -80,14 +80,14 @@ func (l *lab) unanswered(out *scenario.Outcome, at time.Duration) (all []string)
 func TestPausedOnAHungDisk(t *testing.T) {
 	needDisk(t, "ext4")
 	l := newLab(t)
-	l.interruptedWhen(func() { l.stops("assay: volume-worker") },
+	l.interruptedWhen("the worker is stopped", func() bool { return l.stopped("assay: volume-worker") },
 		onDisk("ext4", "64M")+files("{count: 30, size: 100K}", "write-files", "hang: {after: {operations: 60}}, pause: {after: {operations: 61}, for: 1h}"))
 }
 
-// interruptedWhen ends a run, as Ctrl-C does, when wait returns, and tells when
+// interruptedWhen ends a run, as Ctrl-C does, when it is so, and tells when
 // (CLOCK_BOOTTIME). All that a run
 // waits for when it ends has a bound, and who meets that says so: nobody may.
-func (l *lab) interruptedWhen(wait func(), text string) (out *scenario.Outcome, at time.Duration) {
+func (l *lab) interruptedWhen(what string, so func() bool, text string) (out *scenario.Outcome, at time.Duration) {
 	l.Helper()
 	p := l.plan(text)
 	ctx, cancel := context.WithCancelCause(l.ctx)
@@ -98,7 +98,14 @@ func (l *lab) interruptedWhen(wait func(), text string) (out *scenario.Outcome, 
 		defer close(done)
 		out, err = l.tryRun(ctx, p)
 	}()
-	wait()
+	l.await(what, func() bool {
+		select {
+		case <-done:
+			l.Fatalf("the run ended before %s: %+v, %v", what, out, err)
+		default:
+		}
+		return so()
+	})
 	at = machine.Boottime()
 	cancel(scenario.ErrInterrupted)
 	<-done
@@ -115,20 +122,20 @@ func (l *lab) interruptedWhen(wait func(), text string) (out *scenario.Outcome, 
 	return out, at
 }
 
-// hangs waits until requests hang on the disk and nothing goes on.
-func (l *lab) hangs() {
-	l.Helper()
-	l.await("requests hang", func() bool {
-		l.driver.mu.Lock()
-		disks := *l.driver.disks
-		l.driver.mu.Unlock()
-		if len(disks) == 0 {
-			return false
-		}
-		st, err := disks[0].Stats(l.ctx)
-		return err == nil && st.Touched[flakey.Hang] > 0
-	})
-	time.Sleep(100 * time.Millisecond) // all that can meets it
+// hangs tells whether requests hang on the disk, and all that can has met it.
+func (l *lab) hangs() bool {
+	l.driver.mu.Lock()
+	disks := *l.driver.disks
+	l.driver.mu.Unlock()
+	if len(disks) == 0 {
+		return false
+	}
+	st, err := disks[0].Stats(l.ctx)
+	if err != nil || st.Touched[flakey.Hang] == 0 {
+		return false
+	}
+	time.Sleep(100 * time.Millisecond)
+	return true
 }
 
 // TestHungDiskThatGoesOn: a hang that ends loses nothing.

@@ -108,7 +108,7 @@ func behave(t *testing.T, fs string, fault flakey.Fault) row {
 	if err := os.WriteFile(file, bytes.Repeat([]byte{'o'}, usedBytes), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	unix.Sync()
+	syncfs(t, dir)
 	child, err := user.Start(context.WithoutCancel(t.Context()), l.ledger, file)
 	if err != nil {
 		t.Fatal(err)
@@ -163,6 +163,19 @@ func behave(t *testing.T, fs string, fault flakey.Fault) row {
 		}
 	}
 	return r.fsck(t, d)
+}
+
+// syncfs makes one file system durable. Never sync(2) in a test: it makes all
+// durable that the tests of other packages have left unsynced.
+func syncfs(t *testing.T, dir string) {
+	t.Helper()
+	d, err := os.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(unix.Syncfs(int(d.Fd())), d.Close()); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func (r row) fsck(t *testing.T, d *Disk) row {
