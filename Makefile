@@ -1,5 +1,5 @@
 # What the tests need of Debian; make test installs what is missing, if it may.
-PACKAGES = gcc libc6-dev e2fsprogs xfsprogs btrfs-progs sqlite3 fio git rsync postgresql redis-server ioping chromium stress-ng
+PACKAGES = gcc libc6-dev e2fsprogs xfsprogs btrfs-progs sqlite3 fio git rsync postgresql redis-server ioping chromium stress-ng qemu-system-x86
 
 GO      ?= go
 RUN      = $(GO) tool -modfile=tools/go.mod
@@ -60,8 +60,10 @@ bench-pressure: setup
 	$(GO) test ./pressure -run '^$$' -bench CPU -benchtime 1x -timeout 30m
 
 # Installs the Debian packages that are missing, where this is Debian and we
-# are root; elsewhere it says what is missing and lets the tests skip.
+# are root, and fetches the kernel of the tests' guest; elsewhere it says what is
+# missing and lets the tests skip.
 setup:
+	@tools/guest-kernel .cache/guest
 	@missing=; for p in $(PACKAGES); do \
 		dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; done; \
 	if [ -z "$$missing" ]; then exit 0; fi; \

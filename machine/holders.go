@@ -112,16 +112,33 @@ func onDevice(number uint64) holds {
 	btrfs, isBtrfs := btrfsOn(number)
 	return func(link, _ string) bool {
 		var st unix.Statx_t
-		if unix.Statx(unix.AT_FDCWD, link, unix.AT_NO_AUTOMOUNT|unix.AT_STATX_DONT_SYNC, unix.STATX_TYPE, &st) != nil {
+		if err := unix.Statx(unix.AT_FDCWD, link, unix.AT_NO_AUTOMOUNT|unix.AT_STATX_DONT_SYNC, unix.STATX_TYPE, &st); err != nil && err != unix.EIO {
 			return false
-		}
-		if unix.Mkdev(st.Dev_major, st.Dev_minor) == number ||
-			st.Mode&unix.S_IFMT == unix.S_IFBLK && unix.Mkdev(st.Rdev_major, st.Rdev_minor) == number {
+		} else if err == nil && (unix.Mkdev(st.Dev_major, st.Dev_minor) == number ||
+			st.Mode&unix.S_IFMT == unix.S_IFBLK && unix.Mkdev(st.Rdev_major, st.Rdev_minor) == number) {
 			return true
 		}
 		var fs unix.Statfs_t
-		return isBtrfs && unix.Statfs(link, &fs) == nil && fs.Type == unix.BTRFS_SUPER_MAGIC && uint32(fs.Fsid.Val[0]) == btrfs
+		if unix.Statfs(link, &fs) != nil {
+			return false
+		}
+		switch fs.Type {
+		case unix.BTRFS_SUPER_MAGIC:
+			return isBtrfs && uint32(fs.Fsid.Val[0]) == btrfs
+		case unix.XFS_SUPER_MAGIC:
+			return uint32(fs.Fsid.Val[0]) == xfsOn(number)
+		}
+		return false
 	}
+}
+
+// xfsOn is what statfs(2) says as the number of the xfs on a device: the
+// device's own, as the kernel encodes it (xfs_fs_statfs in fs/xfs/xfs_super.c,
+// new_encode_dev in include/linux/kdev_t.h). An xfs that has shut down answers
+// every stat(2) with EIO, but not that.
+func xfsOn(device uint64) uint32 {
+	major, minor := unix.Major(device), unix.Minor(device)
+	return minor&0xff | major<<8 | minor&^0xff<<12
 }
 
 // btrfsOn gives the first half of what statfs(2) says as the number of the

@@ -33,6 +33,8 @@ var examples = map[string]struct {
 		[]string{"PostgreSQL with fsync=off: pass: found what was expected"}},
 	"btrfs-names": {map[string]string{"losetup": "mount"}, []string{"btrfs", "ext4"},
 		[]string{"A deleted name on btrfs: pass: found what was expected", "RESURRECTED, found by exec", "resurrected: "}},
+	"ext4-superblock": {nil, []string{"ext4"},
+		[]string{"ext4 on a disk of 512 byte blocks: pass: found what was expected", "UNREADABLE, found by exec", "bad message"}},
 	"redis": {map[string]string{"redis-server": "redis-server", "redis-cli": "redis-server"}, []string{"ext4"},
 		[]string{"Redis with appendfsync=everysec: pass: found what was expected", "to blame  the application"}},
 }

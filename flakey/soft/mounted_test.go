@@ -187,27 +187,47 @@ func TestHeldMount(t *testing.T) {
 }
 
 // TestMountHeldByAStranger: clean says that he is there, takes the mount from
-// the tree, and does the rest when he has gone.
+// the tree, and does the rest when he has gone. So it does when the file system
+// has found out already that its disk is gone, and answers nothing any more.
 func TestMountHeldByAStranger(t *testing.T) {
 	for _, fs := range fileSystems {
-		t.Run(fs, func(t *testing.T) {
-			t.Parallel() // it is patience that takes long
-			l := newLab(t)
-			p, daemon := l.startOwner(t, fs, "")
-			stranger, _, err := startSquatter(l.ledger, filepath.Join(l.dir, "mnt"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer stranger.Kill()
-			syscall.Kill(daemon, syscall.SIGKILL)
-			p.Kill()
-			l.cleanBeside(t, stranger)
-			if err := stranger.Kill(); err != nil {
-				t.Fatal(err)
-			}
-			l.cleanUp(t)
-		})
+		for _, knows := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, knows %v", fs, knows), func(t *testing.T) {
+				t.Parallel() // it is patience that takes long
+				l := newLab(t)
+				p, daemon := l.startOwner(t, fs, "")
+				dir := filepath.Join(l.dir, "mnt")
+				stranger, _, err := startSquatter(l.ledger, dir)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer stranger.Kill()
+				syscall.Kill(daemon, syscall.SIGKILL)
+				if knows {
+					findsOut(t, dir)
+				}
+				p.Kill()
+				l.cleanBeside(t, stranger)
+				if err := stranger.Kill(); err != nil {
+					t.Fatal(err)
+				}
+				l.cleanUp(t)
+			})
+		}
 	}
+}
+
+// findsOut has a file system whose disk is gone write to it until that fails.
+func findsOut(t *testing.T, dir string) {
+	t.Helper()
+	eventually(t, "the file system to fail", func() bool {
+		f, err := os.CreateTemp(dir, "")
+		if err != nil {
+			return true
+		}
+		defer f.Close()
+		return f.Sync() != nil
+	})
 }
 
 // cleanBeside cleans while a process holds the mount: it ends in time, and names
