@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -23,6 +24,8 @@ func TestMain(m *testing.M) {
 	switch os.Getenv(asChild) {
 	case "cpu":
 		os.Exit(cpuChild())
+	case "quota":
+		os.Exit(quota())
 	case "disk":
 		os.Exit(diskChild())
 	case "thrash":
@@ -47,7 +50,24 @@ func childProcess(what string, env ...string) (*exec.Cmd, error) {
 // memcg makes a memory cgroup with a limit, v1 or v2, or skips.
 func memcg(t testing.TB, limit int64) (dir string) {
 	t.Helper()
-	parent, file := memoryController(t)
+	parent, v1 := hierarchy(t, "memory")
+	return limited(t, parent, v1, "memory", limitFile(v1), strconv.FormatInt(limit, 10))
+}
+
+// limitFile is the file with the limit of a memory cgroup.
+func limitFile(v1 bool) string {
+	if v1 {
+		return "memory.limit_in_bytes"
+	}
+	return "memory.max"
+}
+
+// limited makes a cgroup below another and sets what limits it, or skips.
+func limited(t testing.TB, parent string, v1 bool, controller, file, value string) (dir string) {
+	t.Helper()
+	if !v1 {
+		_ = os.WriteFile(filepath.Join(parent, "cgroup.subtree_control"), []byte("+"+controller), 0) // it may be there
+	}
 	dir = filepath.Join(parent, "assay-pressure-test-"+machine.Token())
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		t.Skipf("needs the right to make cgroups: %v", err)
@@ -55,33 +75,38 @@ func memcg(t testing.TB, limit int64) (dir string) {
 	t.Cleanup(func() {
 		eventually(t, "the cgroup is free", func() bool { return os.Remove(dir) == nil })
 	})
-	if err := os.WriteFile(filepath.Join(dir, file), []byte(strconv.FormatInt(limit, 10)), 0); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, file), []byte(value), 0); err != nil {
 		t.Skipf("needs the right to limit cgroups: %v", err)
 	}
 	return dir
 }
 
-// memoryController is where memory cgroups can be made, and the name of the
-// file with a limit. Where v2 is mounted nowhere, it is mounted for the test.
-func memoryController(t testing.TB) (parent, file string) {
+// hierarchy is where cgroups of a controller can be made. Where v2 is mounted
+// nowhere, it is mounted for the test.
+func hierarchy(t testing.TB, controller string) (parent string, v1 bool) {
 	t.Helper()
-	if _, err := os.Stat("/sys/fs/cgroup/memory/memory.stat"); err == nil {
-		return "/sys/fs/cgroup/memory", "memory.limit_in_bytes"
+	parent = filepath.Join("/sys/fs/cgroup", controller)
+	if _, err := os.Stat(filepath.Join(parent, "cgroup.procs")); err == nil {
+		return parent, true
 	}
 	parent = "/sys/fs/cgroup"
 	if _, err := os.Stat(filepath.Join(parent, "cgroup.controllers")); err != nil {
 		parent = t.TempDir()
 		if err := unix.Mount("assay-test", parent, "cgroup2", 0, ""); err != nil {
-			t.Skipf("needs memory cgroups: %v", err)
+			t.Skipf("needs cgroups of %s: %v", controller, err)
 		}
 		t.Cleanup(func() { _ = unix.Unmount(parent, unix.MNT_DETACH) })
 	}
 	controllers, err := os.ReadFile(filepath.Join(parent, "cgroup.controllers"))
-	if err != nil || !strings.Contains(string(controllers), "memory") {
-		t.Skip("needs memory cgroups")
+	if err != nil || !slices.Contains(strings.Fields(string(controllers)), controller) {
+		t.Skip("needs cgroups of " + controller)
 	}
-	_ = os.WriteFile(filepath.Join(parent, "cgroup.subtree_control"), []byte("+memory"), 0) // it may be there
-	return parent, "memory.max"
+	return parent, false
+}
+
+// enter puts this process into a cgroup.
+func enter(dir string) error {
+	return os.WriteFile(filepath.Join(dir, "cgroup.procs"), []byte(strconv.Itoa(os.Getpid())), 0)
 }
 
 // oomKills is how often the OOM killer has come to a cgroup.
@@ -110,7 +135,7 @@ func oomKills(t testing.TB, dir string) int64 {
 // of TestBrim, and enters its cgroup itself, before it has taken anything.
 func brim() int {
 	fail := func(err error) int { fmt.Println(err); return 1 }
-	if err := os.WriteFile(filepath.Join(os.Getenv("BRIM_CGROUP"), "cgroup.procs"), []byte(strconv.Itoa(os.Getpid())), 0); err != nil {
+	if err := enter(os.Getenv("BRIM_CGROUP")); err != nil {
 		return fail(err)
 	}
 	times, err := strconv.Atoi(os.Getenv("BRIM_TIMES"))
@@ -134,17 +159,33 @@ func brim() int {
 	return 0
 }
 
+const brimLimit = 256 * mib
+
 // TestBrim tells a process in a cgroup of 256 MiB to take all there is, many
 // times: it takes most of it and is never killed.
 func TestBrim(t *testing.T) {
-	const limit = 256 * mib
-	times := 10
-	if os.Getenv("ASSAY_FULL") != "" {
-		times = 100
-	}
-	dir := memcg(t, limit)
-	before := oomKills(t, dir)
-	c, err := childProcess("brim", "BRIM_CGROUP="+dir, "BRIM_TIMES="+strconv.Itoa(times))
+	t.Run("its own limit", func(t *testing.T) {
+		dir := memcg(t, brimLimit)
+		times := 10
+		if os.Getenv("ASSAY_FULL") != "" {
+			times = 100
+		}
+		fillToTheBrim(t, dir, dir, times)
+	})
+	t.Run("an ancestor's", func(t *testing.T) {
+		dir := memcg(t, brimLimit)
+		_, v1 := hierarchy(t, "memory")
+		below := limited(t, dir, v1, "memory", limitFile(v1), strconv.FormatInt(4*brimLimit, 10))
+		fillToTheBrim(t, dir, below, 10)
+	})
+}
+
+// fillToTheBrim does so in one cgroup, which another, or it itself, limits.
+func fillToTheBrim(t *testing.T, dir, in string, times int) {
+	t.Helper()
+	const limit = brimLimit
+	before := oomKills(t, dir) + oomKills(t, in)
+	c, err := childProcess("brim", "BRIM_CGROUP="+in, "BRIM_TIMES="+strconv.Itoa(times))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,7 +193,7 @@ func TestBrim(t *testing.T) {
 	if err != nil {
 		t.Errorf("it ended with %v:\n%s", err, out)
 	}
-	if kills := oomKills(t, dir) - before; kills != 0 {
+	if kills := oomKills(t, dir) + oomKills(t, in) - before; kills != 0 {
 		t.Errorf("the OOM killer came %d times", kills)
 	}
 	if n := bytes.Count(out, []byte("held ")); n != times {
