@@ -90,7 +90,7 @@ func nothingLeft(t *testing.T, dir string, kept int) {
 	if left, _ := filepath.Glob(filepath.Join(dir, "assay", "runs", "*")); len(left) != kept {
 		t.Errorf("runs are left: %v, want %d", left, kept)
 	}
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(60 * time.Second)
 	for childrenOf(dir) != "" && time.Now().Before(deadline) {
 		time.Sleep(50 * time.Millisecond)
 	}

@@ -204,7 +204,7 @@ func (c *cutter) cut(i uint64) (atStake bool, promised int64, err error) {
 			}
 		}
 	}()
-	for deadline := time.Now().Add(10 * time.Second); lines.Load() < 3; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(hangBound); lines.Load() < 3; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			syscall.Kill(-work.Process.Pid, syscall.SIGKILL)
 			return false, 0, errors.New("the database does not commit")

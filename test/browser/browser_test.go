@@ -69,7 +69,7 @@ func open(t *testing.T) context.Context {
 	if err != nil {
 		t.Skipf("needs chromium: %v", err)
 	}
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(exe), chromedp.NoSandbox,
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(exe), chromedp.NoSandbox, chromedp.WSURLReadTimeout(2*time.Minute),
 		chromedp.Flag("host-resolver-rules", "MAP *.example 127.0.0.1"),
 		// What is asked about a network nearby is not what is tested here.
 		chromedp.Flag("disable-features", "LocalNetworkAccessChecks,PrivateNetworkAccessSendPreflights,BlockInsecurePrivateNetworkRequests,HttpsUpgrades,HttpsFirstBalancedModeAutoEnable"))
@@ -93,7 +93,7 @@ func do(t *testing.T, ctx context.Context, what string, actions ...action) {
 
 func run[T any](t *testing.T, ctx context.Context, what string, a chromedp.Action[T]) T {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	v, err := chromedp.Run(ctx, a)
 	if err != nil {
@@ -125,9 +125,9 @@ func value[T any](t *testing.T, ctx context.Context, script string) T {
 // eventually waits until the page is as it should be.
 func eventually(t *testing.T, ctx context.Context, what, script string) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !value[bool](t, ctx, script); time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(60 * time.Second); !value[bool](t, ctx, script); time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("not within 20 s: %s\n%s", what, value[string](t, ctx, "document.body.innerText"))
+			t.Fatalf("not within a minute: %s\n%s", what, value[string](t, ctx, "document.body.innerText"))
 		}
 	}
 }
