@@ -1,62 +1,53 @@
 package pressure
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 )
 
-// quota loads all that there is for a moment, in a cgroup that it enters
-// first, and prints what that was. It is the child of TestCPUQuota.
+// quota tells what half of all the CPU time is that a process in a cgroup may
+// have. It is the child of TestCPUQuota.
 func quota() int {
+	fail := func(err error) int { fmt.Println(err); return 1 }
 	if err := enter(os.Getenv("QUOTA_CGROUP")); err != nil {
-		fmt.Println(err)
-		return 1
+		return fail(err)
 	}
 	var c CPU
 	defer c.Close()
-	if err := c.Set(Load{}); err != nil {
-		fmt.Println(err)
-		return 1
+	if err := c.Set(Load{Percent: 50}); err != nil {
+		return fail(err)
 	}
-	time.Sleep(time.Second)
-	if err := json.NewEncoder(os.Stdout).Encode(c.Current()); err != nil {
-		return 1
-	}
+	s := c.Current()
+	fmt.Println(s.Asked, s.Limit, s.Bound)
 	return 0
 }
 
-// TestCPUQuota: all that there is, in a cgroup with a CPU quota of its own or of
-// an ancestor's, is the quota.
+// TestCPUQuota wants a percentage to be of the CPU quota, which is the
+// smallest of the cgroups that the process is in.
 func TestCPUQuota(t *testing.T) {
-	parent, v1 := hierarchy(t, "cpu")
-	file, value, none := "cpu.max", "30000 100000", "max 100000"
-	if v1 {
-		file, value, none = "cpu.cfs_quota_us", "30000", "-1" // a period is 100000 µs when it is made
+	h := cgroups(t, "cpu")
+	const whole, half, none = "100000 100000", "50000 100000", "max 100000"
+	shapes := map[string][]settings{
+		"its own":            {{"cpu.max": half}},
+		"below a larger one": {{"cpu.max": whole}, {"cpu.max": half}},
+		"above":              {{"cpu.max": half}, {}},
 	}
-	dir := limited(t, parent, v1, "cpu", file, value)
-	below := limited(t, dir, v1, "cpu", file, none)
-	for name, in := range map[string]string{"its own": dir, "an ancestor's": below} {
+	if h.v2 { // v1 refuses what is more than the cgroup above has
+		shapes["less above"] = []settings{{"cpu.max": half}, {"cpu.max": whole}}
+		shapes["above none of its own"] = []settings{{"cpu.max": half}, {"cpu.max": none}}
+	}
+	for name, levels := range shapes {
 		t.Run(name, func(t *testing.T) {
-			if !v1 && in == dir {
-				// With what is below it, it may have no processes of its own (cgroups(7)).
-				in = limited(t, parent, v1, "cpu", file, value)
-			}
-			c, err := childProcess("quota", "QUOTA_CGROUP="+in)
+			dirs := h.nest(t, levels...)
+			c, err := childProcess("quota", "QUOTA_CGROUP="+dirs[len(dirs)-1])
 			if err != nil {
 				t.Fatal(err)
 			}
-			out, err := c.Output()
-			var s CPUState
-			if err != nil || json.Unmarshal(out, &s) != nil {
-				t.Fatalf("%v: %s", err, out)
-			}
-			if s.Asked != 0.3 || s.Limit != 0.3 || !strings.Contains(s.Bound, "quota") {
-				t.Errorf("in %s: %s", filepath.Base(in), out)
+			out, err := c.CombinedOutput()
+			if err != nil || !strings.HasPrefix(string(out), "0.25 0.5 the CPU quota") {
+				t.Errorf("half of half a core: %q, %v", out, err)
 			}
 		})
 	}

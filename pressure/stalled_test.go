@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -18,7 +17,7 @@ import (
 // waits for memory all the time. It is the child of TestStalled.
 func thrash() int {
 	fail := func(err error) int { fmt.Println(err); return 1 }
-	if err := os.WriteFile(filepath.Join(os.Getenv("THRASH_CGROUP"), "cgroup.procs"), []byte(strconv.Itoa(os.Getpid())), 0); err != nil {
+	if err := enter(os.Getenv("THRASH_CGROUP")); err != nil {
 		return fail(err)
 	}
 	f, err := os.Open(os.Getenv("THRASH_FILE"))

@@ -4,8 +4,8 @@
 //
 // The machine is QEMU without KVM, so it needs no rights, and it is several
 // times slower than this one. It boots a kernel of Debian's, which `make setup`
-// puts into .cache/guest, with an archive in memory that holds two files: init
-// (package internal/guest/init), and the program, which is to be linked
+// puts into .cache/guest, with an archive in memory that holds two programs: init
+// (package internal/guest/init), and the one to be run, which is to be linked
 // statically. There is no disk, no network and no shell. Of what the program
 // does nothing stays: the machine is a child process, and ends with it.
 //
@@ -32,11 +32,15 @@ type Machine struct {
 	CPUs   int // 0 is 1
 }
 
-// Job is what it runs, and what of itself it tells init.
+// Job is how the program is run.
 type Job struct {
 	Args []string // after the program's name
 	Env  []string // KEY=VALUE, beside PATH, HOME and TMPDIR
 }
+
+// static is the environment in which Go links for the guest: no shared library,
+// and the plainest of processors.
+var static = []string{"CGO_ENABLED=0", "GOAMD64=v1"}
 
 const (
 	emulator = "qemu-system-x86_64"
@@ -70,7 +74,8 @@ func (m Machine) Run(ctx context.Context, cache, program string, job Job) (print
 	}
 	port := func(name string) string { return "file:" + filepath.Join(dir, name) }
 	c := exec.CommandContext(ctx, emulator,
-		"-M", "pc", "-accel", "tcg,thread=multi", "-cpu", "max",
+		// A plain processor: one that has all takes twice the time to emulate.
+		"-M", "pc", "-accel", "tcg,thread=multi", "-cpu", "qemu64",
 		"-smp", strconv.Itoa(max(m.CPUs, 1)), "-m", strconv.Itoa(defaulted(m.Memory, 512)),
 		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
 		"-kernel", filepath.Join(cache, kernel), "-initrd", initrd,
@@ -103,7 +108,7 @@ func defaulted(n, otherwise int) int {
 func pack(ctx context.Context, path, program string, job Job) error {
 	first := filepath.Join(filepath.Dir(path), "init")
 	build := exec.CommandContext(ctx, "go", "build", "-o", first, "github.com/seed-1b600011/assay/internal/guest/init")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	build.Env = append(os.Environ(), static...)
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("build its init: %w: %s", err, out)
 	}

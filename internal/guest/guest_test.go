@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -29,25 +28,10 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// static is this test as a program that a guest can run.
-func static(t *testing.T) string {
-	t.Helper()
-	if missing := Missing(cache); missing != "" {
-		t.Skip("needs " + missing)
-	}
-	path := filepath.Join(t.TempDir(), "program")
-	c := exec.Command("go", "test", "-c", "-o", path, ".")
-	c.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := c.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	return path
-}
-
 // TestRun: what the program prints arrives as it is, under another kernel, and
 // so does its exit status.
 func TestRun(t *testing.T) {
-	program := static(t)
+	program := Tests(t, cache)
 	out, status, err := Machine{}.Run(t.Context(), cache, program, Job{Args: []string{"with a space", ""}, Env: []string{"GUEST_TEST=tell"}})
 	if err != nil || status != 7 {
 		t.Fatalf("status %d, %v: %s", status, err, out)
@@ -66,15 +50,30 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// TestNoEnd: a guest that does not end is switched off.
+// TestNoEnd: a guest that does not end is switched off, what it has printed is
+// told, and nothing of it stays.
 func TestNoEnd(t *testing.T) {
-	program := static(t)
-	tooLong := errors.New("too long")
-	ctx, cancel := context.WithTimeoutCause(t.Context(), 5*time.Second, tooLong)
-	defer cancel()
+	program := Tests(t, cache)
+	dir := t.TempDir()
+	t.Setenv("TMPDIR", dir)
+	enough := errors.New("enough")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	defer cancel(nil)
+	go func() {
+		for printed := ""; printed != "asleep" && ctx.Err() == nil; time.Sleep(100 * time.Millisecond) {
+			if found, _ := filepath.Glob(filepath.Join(dir, "assay-guest-*", "printed")); len(found) > 0 {
+				b, _ := os.ReadFile(found[0])
+				printed = string(b)
+			}
+		}
+		cancel(enough)
+	}()
 	out, _, err := Machine{}.Run(ctx, cache, program, Job{Env: []string{"GUEST_TEST=sleep"}})
-	if !errors.Is(err, tooLong) {
-		t.Errorf("%v: %s", err, out)
+	if !errors.Is(err, enough) || string(out) != "asleep" {
+		t.Errorf("%v: %q", err, out)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("%v is left, %v", left, err)
 	}
 }
 
