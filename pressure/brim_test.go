@@ -29,11 +29,13 @@ func brim() int {
 		return fail(err)
 	}
 	for range times {
-		var short *ShortError
-		if err := m.Fill(context.Background(), false); err != nil && !errors.As(err, &short) {
+		if err := m.Fill(context.Background(), false); err != nil {
 			return fail(err)
 		}
 		s := m.Current()
+		if s.Asked != s.Held {
+			return fail(fmt.Errorf("%+v", s))
+		}
 		full, err := usage(dir)
 		if err != nil {
 			return fail(err)

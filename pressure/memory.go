@@ -76,6 +76,11 @@ func (m *Memory) Set(ctx context.Context, bytes int64) error {
 
 // SetLocked is Set, and says whether what is held is locked in memory.
 func (m *Memory) SetLocked(ctx context.Context, bytes int64, locked bool) error {
+	return m.set(ctx, bytes, locked, false)
+}
+
+// set is SetLocked. Where most is enough, what there is is what was asked for.
+func (m *Memory) set(ctx context.Context, bytes int64, locked, most bool) error {
 	if bytes < 0 {
 		return fmt.Errorf("pressure: %d bytes of memory", bytes)
 	}
@@ -103,17 +108,18 @@ func (m *Memory) SetLocked(ctx context.Context, bytes int64, locked bool) error 
 		}
 		m.held()
 	}
-	return m.grow(ctx, bounds, want, bytes)
+	return m.grow(ctx, bounds, want, bytes, most)
 }
 
-// Fill holds as much as there is.
+// Fill holds as much as there is. That some of what there seemed to be is gone
+// meanwhile, this process having needed it itself, is no error.
 func (m *Memory) Fill(ctx context.Context, locked bool) error {
 	for {
 		limit, _, err := m.limit(machine.FindMemoryBounds())
 		if err != nil {
 			return err
 		}
-		err = m.SetLocked(ctx, down(limit, pageSize()), locked)
+		err = m.set(ctx, down(limit, pageSize()), locked, true)
 		var over *LimitError
 		if !errors.As(err, &over) {
 			return err // the limit has not shrunk in between
@@ -145,7 +151,7 @@ func step(more int64) int64 { return min(max(down(more/8, hugePage), 8<<20), 256
 
 // grow takes memory until want bytes are held, looking before each step whether
 // it is still to be had.
-func (m *Memory) grow(ctx context.Context, b machine.MemoryBounds, want, asked int64) error {
+func (m *Memory) grow(ctx context.Context, b machine.MemoryBounds, want, asked int64, most bool) error {
 	for m.arena.end < want {
 		if err := context.Cause(ctx); err != nil {
 			return err
@@ -157,6 +163,10 @@ func (m *Memory) grow(ctx context.Context, b machine.MemoryBounds, want, asked i
 		end := min(down(m.arena.end, hugePage)+step(more), want)
 		if end > m.arena.end+more {
 			end = down(m.arena.end+max(more, 0), pageSize())
+		}
+		if end <= m.arena.end && most && end > 0 {
+			m.asked(m.arena.end)
+			return nil
 		}
 		if end <= m.arena.end {
 			return m.short(asked, "there is no more: "+bound, nil)
