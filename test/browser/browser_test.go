@@ -122,12 +122,22 @@ func value[T any](t *testing.T, ctx context.Context, script string) T {
 	return run(t, ctx, script, chromedp.Evaluate[T](script))
 }
 
-// eventually waits until the page is as it should be.
+// eventually waits until the page is as it should be. While one page makes room
+// for the next there is none to be asked, which is not what is waited for.
 func eventually(t *testing.T, ctx context.Context, what, script string) {
 	t.Helper()
-	for deadline := time.Now().Add(60 * time.Second); !value[bool](t, ctx, script); time.Sleep(50 * time.Millisecond) {
+	is := func() (bool, error) {
+		ctx, cancel := context.WithTimeout(ctx, time.Minute)
+		defer cancel()
+		return chromedp.Run(ctx, chromedp.Evaluate[bool](script))
+	}
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
+		so, err := is()
+		if so && err == nil {
+			return
+		}
 		if time.Now().After(deadline) {
-			t.Fatalf("not within a minute: %s\n%s", what, value[string](t, ctx, "document.body.innerText"))
+			t.Fatalf("not within a minute: %s (%v)\n%s", what, err, value[string](t, ctx, "document.body.innerText"))
 		}
 	}
 }
