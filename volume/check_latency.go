@@ -14,18 +14,23 @@ import (
 // checkLatency judges the probes since it last did. Those that are late are told
 // by spans: one finding for those of which each began before the others ended.
 func (v *Volume) checkLatency(longest, p99 time.Duration) (found []verdict.Finding, err error) {
-	all, faults, err := v.probes()
-	if err != nil || len(all) == 0 {
+	p, err := v.unjudged()
+	if err != nil {
 		return nil, err
 	}
-	v.judged = all[len(all)-1].op
+	if n := len(p.all); n > 0 {
+		v.judged = p.all[n-1].op
+	}
 	if longest > 0 {
-		for _, span := range spans(all, longest) {
-			found = append(found, v.late(span, len(all), faults, fmt.Sprintf("an answer within %v", longest)))
+		for _, span := range spans(p.all, longest) {
+			found = append(found, v.late(span, len(p.all), p.faults, fmt.Sprintf("an answer within %v", longest)))
 		}
 	}
-	if worst := slowest(all, 0.99, p99); p99 > 0 && len(worst) > 0 {
-		found = append(found, v.late(worst, len(all), faults, fmt.Sprintf("an answer within %v of 99 in 100 probes", p99)))
+	if worst := slowest(p.all, 0.99, p99); p99 > 0 && len(worst) > 0 {
+		found = append(found, v.late(worst, len(p.all), p.faults, fmt.Sprintf("an answer within %v of 99 in 100 probes", p99)))
+	}
+	if len(found) == 0 {
+		return nil, p.proof()
 	}
 	return found, nil
 }

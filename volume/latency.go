@@ -160,42 +160,59 @@ type shadow struct {
 }
 
 // probes are those that no check has judged, and the faults of the whole run.
-// That there are none is an error, and so is that none was answered or hung:
-// nothing is known then. A round that was cut short may have none.
-func (v *Volume) probes() (all []probe, faults []shadow, err error) {
+type probes struct {
+	all      []probe
+	faults   []shadow
+	answered int    // of all; what was refused or has no answer yet is none
+	refused  string // how the last was, if any
+	cut      bool   // the round was cut short, and may have none
+}
+
+// proof is nil unless nothing is known of the volume, if no probe was late.
+func (p probes) proof() error {
+	switch {
+	case p.cut || p.answered > 0:
+		return nil
+	case len(p.all) == 0:
+		return errors.New("check-latency has nothing to judge: there was no probe (probe-latency makes them, of files that are not empty)")
+	case p.refused != "":
+		return fmt.Errorf("check-latency has nothing to judge: every probe that ended was refused: %s", p.refused)
+	}
+	return errors.New("check-latency has nothing to judge: no probe has ended")
+}
+
+// unjudged reads them from the history.
+func (v *Volume) unjudged() (p probes, err error) {
 	on := map[string]int{} // index of what has not ended
-	rounds, refused, why := 0, map[uint64]bool{}, ""
+	ours := map[uint64]bool{}
+	rounds := 0
 	for r, err := range v.env.Records() {
 		if err != nil {
-			return nil, nil, err
+			return p, err
 		}
 		switch {
 		case r.Phase == history.FaultOn:
-			on[r.Verb+string(r.Detail)] = len(faults)
-			faults = append(faults, shadow{fault: faultText(r), from: r.At, to: 1<<63 - 1})
+			on[r.Verb+string(r.Detail)] = len(p.faults)
+			p.faults = append(p.faults, shadow{fault: faultText(r), from: r.At, to: 1<<63 - 1})
 		case r.Phase == history.FaultOff:
 			if i, ok := on[r.Verb+string(r.Detail)]; ok {
-				faults[i].to = r.At
+				p.faults[i].to = r.At
 			}
 		case r.Phase == history.Round:
 			rounds++
-		case r.Phase == history.Refused && len(all) > 0 && r.Op == all[len(all)-1].op:
-			refused[r.Op], why = true, string(r.Detail)
+		case r.Phase == history.Refused && ours[r.Op]:
+			p.refused = string(r.Detail)
+		case r.Phase == history.Acknowledged && ours[r.Op]:
+			p.answered++
 		case r.Phase == history.Issued && r.Verb == probeVerb && r.Target == v.Name() && r.Op > v.judged:
 			took := time.Duration(r.To)
-			all = append(all, probe{began: r.At - took, took: took, object: r.Object, op: r.Op})
+			p.all = append(p.all, probe{began: r.At - took, took: took, object: r.Object, op: r.Op})
+			ours[r.Op] = true
 		}
 	}
-	cut := rounds > v.roundsJudged
+	p.cut = rounds > v.roundsJudged
 	v.roundsJudged = rounds
-	switch {
-	case cut:
-	case len(all) == 0:
-		return nil, nil, errors.New("check-latency has nothing to judge: there was no probe (probe-latency makes them, of files that are not empty)")
-	case len(refused) == len(all):
-		return nil, nil, fmt.Errorf("check-latency has nothing to judge: every probe was refused: %s", why)
-	}
-	return all, faults, nil
+	return p, nil
 }
 
 // faultText is a fault with the options that its record has.
