@@ -131,3 +131,22 @@ func TestMountThatHangsIsGivenUp(t *testing.T) {
 	_, err := Mount(ctx, l.ledger, "none", root+"/dir", "tmpfs", "")
 	wantError(t, err, context.DeadlineExceeded, "does not answer")
 }
+
+// Who holds a device is found although somebody has a file open on a FUSE that
+// answers nothing: only what is known without asking it is looked at.
+func TestHoldersBesideAHungConnection(t *testing.T) {
+	needFuse(t)
+	l := newLab(t)
+	hung(t, l, openControl(t))
+	d := l.loop(t, l.file(t, "disk", 1<<20), LoopOptions{})
+	user, err := os.Open(d.Path())
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := Holders(boundedContext(t), d.Path())
+	if err != nil || !slices.ContainsFunc(all, func(h Holder) bool { return h.PID == os.Getpid() }) {
+		t.Errorf("%v, %v", all, err)
+	}
+	user.Close()
+	detach(t, d)
+}

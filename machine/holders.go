@@ -112,24 +112,26 @@ func onDevice(number uint64) holds {
 	btrfs, isBtrfs := btrfsOn(number)
 	return func(link, _ string) bool {
 		var st unix.Statx_t
-		if err := unix.Statx(unix.AT_FDCWD, link, unix.AT_NO_AUTOMOUNT|unix.AT_STATX_DONT_SYNC, unix.STATX_TYPE, &st); err != nil && err != unix.EIO {
+		err := unix.Statx(unix.AT_FDCWD, link, unix.AT_NO_AUTOMOUNT|unix.AT_STATX_DONT_SYNC, unix.STATX_TYPE, &st)
+		switch {
+		case errors.Is(err, unix.EIO):
+			return numbered(link, unix.XFS_SUPER_MAGIC, xfsOn(number))
+		case err != nil:
 			return false
-		} else if err == nil && (unix.Mkdev(st.Dev_major, st.Dev_minor) == number ||
-			st.Mode&unix.S_IFMT == unix.S_IFBLK && unix.Mkdev(st.Rdev_major, st.Rdev_minor) == number) {
+		case unix.Mkdev(st.Dev_major, st.Dev_minor) == number,
+			st.Mode&unix.S_IFMT == unix.S_IFBLK && unix.Mkdev(st.Rdev_major, st.Rdev_minor) == number:
 			return true
 		}
-		var fs unix.Statfs_t
-		if unix.Statfs(link, &fs) != nil {
-			return false
-		}
-		switch fs.Type {
-		case unix.BTRFS_SUPER_MAGIC:
-			return isBtrfs && uint32(fs.Fsid.Val[0]) == btrfs
-		case unix.XFS_SUPER_MAGIC:
-			return uint32(fs.Fsid.Val[0]) == xfsOn(number)
-		}
-		return false
+		return isBtrfs && numbered(link, unix.BTRFS_SUPER_MAGIC, btrfs)
 	}
+}
+
+// numbered tells of the file system behind a link whether it is of a type, and
+// what the first half of its number is. Unlike the flags of statx(2) nothing
+// keeps that from asking a server that may not answer, so it comes last.
+func numbered(link string, magic int64, half uint32) bool {
+	var fs unix.Statfs_t
+	return unix.Statfs(link, &fs) == nil && fs.Type == magic && uint32(fs.Fsid.Val[0]) == half
 }
 
 // xfsOn is what statfs(2) says as the number of the xfs on a device: the

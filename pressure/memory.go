@@ -164,7 +164,7 @@ func (m *Memory) grow(ctx context.Context, b machine.MemoryBounds, want, asked i
 		if end > m.arena.end+more {
 			end = down(m.arena.end+max(more, 0), pageSize())
 		}
-		if end <= m.arena.end && most && end > 0 {
+		if end <= m.arena.end && most && m.arena.end > 0 {
 			m.asked(m.arena.end)
 			return nil
 		}

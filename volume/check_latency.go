@@ -18,8 +18,8 @@ func (v *Volume) checkLatency(longest, p99 time.Duration) (found []verdict.Findi
 	if err != nil {
 		return nil, err
 	}
-	if n := len(p.all); n > 0 {
-		v.judged = p.all[n-1].op
+	for _, probe := range p.all {
+		v.judged = max(v.judged, probe.op)
 	}
 	if longest > 0 {
 		for _, span := range spans(p.all, longest) {

@@ -85,8 +85,8 @@ func TestPausedOnAHungDisk(t *testing.T) {
 }
 
 // interruptedWhen ends a run, as Ctrl-C does, when it is so, and tells when
-// (CLOCK_BOOTTIME). All that a run
-// waits for when it ends has a bound, and who meets that says so: nobody may.
+// (CLOCK_BOOTTIME). All that a run waits for when it ends has a bound, and who
+// meets that says so: nobody may.
 func (l *lab) interruptedWhen(what string, so func() bool, text string) (out *scenario.Outcome, at time.Duration) {
 	l.Helper()
 	p := l.plan(text)
@@ -101,7 +101,10 @@ func (l *lab) interruptedWhen(what string, so func() bool, text string) (out *sc
 	l.await(what, func() bool {
 		select {
 		case <-done:
-			l.Fatalf("the run ended before %s: %+v, %v", what, out, err)
+			if err != nil {
+				l.Fatalf("the run ended before %s: %v", what, err)
+			}
+			l.Fatalf("the run ended before %s: %v (%s), %v", what, out.Verdict, out.Why, out.Err)
 		default:
 		}
 		return so()

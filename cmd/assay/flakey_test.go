@@ -81,9 +81,14 @@ func TestFlakey(t *testing.T) {
 		t.Errorf("what was synced: %q, %v", b, err)
 	}
 	// The kernel may write back and flush whatever it has at any time.
-	lost := recorded(t, dir, record).Events[1].Requests["flush"] == 0
-	if b, err := os.ReadFile(filepath.Join(at, "unsynced")); lost && len(b) > 0 {
+	quiet := recorded(t, dir, record).Events[1].Requests["flush"] == 0
+	b, err := os.ReadFile(filepath.Join(at, "unsynced"))
+	if quiet && len(b) > 0 {
 		t.Errorf("what was not synced: %q, %v", b, err)
+	}
+	kept := "synced"
+	if string(b) == "unsynced" {
+		kept += " unsynced"
 	}
 
 	put("later", true)
@@ -111,7 +116,7 @@ func TestFlakey(t *testing.T) {
 	assay(t, dir, "flakey", "list").want(t, 0)
 	nothingLeft(t, dir, 0)
 
-	t.Run("from the recording", func(t *testing.T) { flakeyFrom(t, dir, at, record, lost) })
+	t.Run("from the recording", func(t *testing.T) { flakeyFrom(t, dir, at, record, kept) })
 }
 
 // shown is what is told of a recording.
@@ -136,16 +141,12 @@ func recorded(t *testing.T, dir, record string) (s shown) {
 	return s
 }
 
-// flakeyFrom plugs in what the recording of TestFlakey has; lost is whether
-// the first cut took what was not synced.
-func flakeyFrom(t *testing.T, dir, at, record string, lost bool) {
+// flakeyFrom plugs in what the recording of TestFlakey has; kept are the files
+// that the first cut has left.
+func flakeyFrom(t *testing.T, dir, at, record, kept string) {
 	shown := recorded(t, dir, record)
 	if !shown.Closed || len(shown.Events) < 5 {
 		t.Errorf("%+v", shown)
-	}
-	kept := "synced"
-	if !lost {
-		kept += " unsynced"
 	}
 	assay(t, dir, "flakey", "record", "show", record).want(t, 0, `mark "before the cut"`, "power cut, keeping none", "faults: drop-flushes")
 	for _, bad := range []struct{ line, want string }{

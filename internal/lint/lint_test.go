@@ -192,6 +192,7 @@ var forbidden = []struct {
 }{
 	{regexp.MustCompile(`"math/rand"`), "choices are drawn from package seed"},
 	{regexp.MustCompile(`(?m)^func init\(\)`), "there is no init"},
+	{regexp.MustCompile(`\b(unix|syscall)\.Sync\(\)`), "sync(2) makes durable what others have left unsynced: syncfs(2) does not"},
 	{regexp.MustCompile(`(?i)\b(TODO|FIXME|XXX)\b`), "what is left open belongs in an issue"},
 }
 
