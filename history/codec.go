@@ -12,6 +12,7 @@ import (
 const (
 	phaseMask = 0x0f
 	hasOp     = 0x10
+	hasEffect = 0x20
 
 	hasWriter     = 0x01
 	hasAttempt    = 0x02
@@ -130,6 +131,10 @@ func (m *memory) encode(b []byte, r *Record, writer uint32) []byte {
 		b = append(b, r.Detail...)
 	}
 	b[start+1] = has
+	if r.Effect != 0 {
+		b[start] |= hasEffect
+		b = append(b, byte(r.Effect))
+	}
 	return b
 }
 
@@ -291,7 +296,10 @@ func (m *memory) decode(b []byte, writer uint32) (r Record, err error) {
 	if has&hasDetail != 0 {
 		r.Detail = append([]byte(nil), d.take(MaxDetail)...)
 	}
-	if d.bad || len(d.b) > 0 || kind&^(phaseMask|hasOp) != 0 || r.Phase > Checkpoint {
+	if kind&hasEffect != 0 {
+		r.Effect = Effect(d.byte())
+	}
+	if d.bad || len(d.b) > 0 || kind&^(phaseMask|hasOp|hasEffect) != 0 || r.Phase > Checkpoint {
 		return Record{}, errBody
 	}
 	return r, nil

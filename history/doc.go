@@ -59,7 +59,7 @@
 // The header:
 //
 //	  0  "assayHST"
-//	  8  uint32  version, 1
+//	  8  uint32  version, 2
 //	 12  uint32  writer
 //	 16  uint64  number of this segment
 //	 24  uint64  number of the segment with which reading begins: 1, or that of
@@ -107,7 +107,8 @@
 //
 // Varints are those of Protocol Buffers: unsigned, or zigzag (marked z).
 //
-//	byte     bits 0 to 3: phase; bit 4: an operation number follows; others 0
+//	byte     bits 0 to 3: phase; bit 4: an operation number follows; bit 5: an
+//	         effect ends the body; others 0
 //	byte     which of the fields from writer on are there, from bit 0 up
 //	z        At, minus At of the record before it in the segment; before the
 //	         first stands the header's CLOCK_BOOTTIME
@@ -121,6 +122,7 @@
 //	z z      From, and To minus From, bit 5
 //	varint   Generation, bit 6
 //	string   Detail, bit 7
+//	byte     Effect, bit 5 of the first byte
 //
 // A string is a varint length and the bytes. A name is the byte 0 and a string,
 // or the byte k: the k-th name of its kind that was spelled out in this segment

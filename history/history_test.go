@@ -35,7 +35,7 @@ func TestWhatIsAppendedIsRead(t *testing.T) {
 				Verb: rapid.StringN(0, 20, MaxVerb).Draw(t, "verb"), At: time.Duration(rapid.Int64().Draw(t, "at") | 1),
 				Target: rapid.StringN(0, 20, 300).Draw(t, "target"), Object: rapid.StringN(0, 40, 600).Draw(t, "object"),
 				From: rapid.Int64().Draw(t, "from"), To: rapid.Int64().Draw(t, "to"),
-				Generation: rapid.Uint32().Draw(t, "generation"), Detail: rapid.SliceOfN(rapid.Byte(), 0, 300).Draw(t, "detail"),
+				Effect: Effect(rapid.Byte().Draw(t, "effect")), Generation: rapid.Uint32().Draw(t, "generation"), Detail: rapid.SliceOfN(rapid.Byte(), 0, 300).Draw(t, "detail"),
 			}
 			if err := w.Append(r); err != nil {
 				t.Fatal(err)
@@ -71,7 +71,7 @@ func TestLargestRecord(t *testing.T) {
 	w, dir := create(t, small(1))
 	r := Record{Op: 1<<64 - 1, Attempt: 1<<32 - 1, Phase: Round, Verb: strings.Repeat("v", MaxVerb), At: -1 << 63,
 		Target: strings.Repeat("t", MaxName), Object: strings.Repeat("o", MaxName), From: -1 << 63, To: 1<<63 - 1,
-		Generation: 1<<32 - 1, Detail: bytes.Repeat([]byte{9}, MaxDetail), Writer: 1<<32 - 1}
+		Generation: 1<<32 - 1, Effect: 255, Detail: bytes.Repeat([]byte{9}, MaxDetail), Writer: 1<<32 - 1}
 	must(t, w.Append(Record{Op: 1}))
 	must(t, w.Append(r))
 	must(t, w.Append(Record{Op: 3}))

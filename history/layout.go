@@ -17,7 +17,7 @@ const (
 	endSlot     = anchorB + 512 // set once: where the records end
 	dataStart   = 2 * blockSize
 	slotSize    = 64
-	formatMajor = 1
+	formatMajor = 2
 )
 
 const (

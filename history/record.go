@@ -2,6 +2,7 @@ package history
 
 import (
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -19,9 +20,9 @@ const (
 	Unknown                   // no answer, or one that leaves the outcome open
 	Synced                    // acknowledged, and durable by the target's word: a returned fsync, an O_DSYNC write
 	Observed                  // what a read saw
-	FaultOn                   // a fault begins; Detail names it
+	FaultOn                   // a fault begins; Object is its place in the plan, Detail names it, Effect is what it allows
 	FaultOff                  // a fault ends; From is how many requests it touched
-	Round                     // a round ends; Verb is "kill" or "power-cut"
+	Round                     // a round of the target ends; Effect says how. Verb and Object are those of the fault that ended it
 	Checkpoint                // what follows, up to the Checkpoint with To 1, folds all that came before
 )
 
@@ -48,7 +49,43 @@ type Record struct {
 	Target, Object string
 	From, To       int64  // bytes [From, To) of the object
 	Generation     uint32 // of the content written or seen; 0: none
+	Effect         Effect // of a fault or a round: what the target may do with its promises; 0: nothing
 	Detail         []byte // what else the verb needs; at most MaxDetail bytes
+}
+
+// Effect is a set of things that a fault allows its target to do with what it
+// has acknowledged. A fault under which a target breaks its word allows nothing.
+type Effect uint8
+
+// The effects.
+const (
+	// Ends: what ran on the target was killed. What was under way then has no
+	// outcome, and cannot take effect later.
+	Ends Effect = 1 << iota
+	// Forgets: caches have lost their content, and what was not durable with it.
+	Forgets
+	// Drops: requests fail. What was not durable may be dropped, which only the
+	// next sync reports, and a file system may shut down and drop all of it.
+	Drops
+)
+
+var effects = [...]string{"ends", "forgets", "drops"}
+
+// String is the effects in words, separated by commas; of none it is "none".
+func (e Effect) String() string {
+	var words []string
+	for i, w := range effects {
+		if e&(1<<i) != 0 {
+			words = append(words, w)
+		}
+	}
+	if rest := e &^ (1<<len(effects) - 1); rest != 0 {
+		words = append(words, fmt.Sprintf("%#x", uint8(rest)))
+	}
+	if len(words) == 0 {
+		return "none"
+	}
+	return strings.Join(words, ",")
 }
 
 // Limits of a record. Append refuses what exceeds them.

@@ -23,6 +23,25 @@ type Writer struct {
 	before  uint64 // records in the segments before seg
 	op      uint64 // the highest of this writer
 	failed  error  // the storage of the history itself broke: nothing is promised any more
+	missing error  // why the first record that is not in the history is not
+}
+
+// Err returns why the history is not what was appended to it: the first error
+// by which a record could not be written or made durable, or nil. A record that
+// was refused because it exceeds a limit counts too: whatever it was about, the
+// history does not have it.
+func (w *Writer) Err() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return errors.Join(w.missing, w.failed)
+}
+
+// Records returns how many records were appended so far, those included that a
+// checkpoint has replaced.
+func (w *Writer) Records() uint64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.before + w.seg.count
 }
 
 // Create begins a history in dir, which is made if need be. An error wraps
@@ -124,6 +143,14 @@ func (w *Writer) Begin(r Record) (op uint64, err error) {
 }
 
 func (w *Writer) append(r *Record) error {
+	err := w.tryAppend(r)
+	if err != nil && w.missing == nil && !errors.Is(err, fs.ErrClosed) {
+		w.missing = err
+	}
+	return err
+}
+
+func (w *Writer) tryAppend(r *Record) error {
 	if w.failed != nil {
 		return w.failed
 	}

@@ -36,6 +36,12 @@ type Bucket struct {
 // Name is the bucket's name in the plan.
 func (b *Bucket) Name() string { return b.name }
 
+// Target is what the history calls it: its name in the store.
+func (b *Bucket) Target() string { return b.real }
+
+// Rule is what buckets promise: what was acknowledged is owed, whole.
+func (b *Bucket) Rule() owed.Rule { return owed.Rule{} }
+
 // Real is the bucket's name in the store, which no other run uses.
 func (b *Bucket) Real() string { return b.real }
 

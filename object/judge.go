@@ -30,7 +30,7 @@ func (j *judged) book(e *scenario.Env) (*owed.Book, error) {
 	if j.folds != nil && j.round == e.Round() {
 		return j.folds, nil
 	}
-	book, err := owed.Fold(e.Records(), func(string) owed.Rule { return owed.Rule{} })
+	book, err := e.Book()
 	if err != nil {
 		return nil, err
 	}

@@ -35,7 +35,6 @@ type Book struct {
 	started  bool
 	position int64 // of the record being folded, from 1
 	open     map[opKey]*pending
-	faults   int                // on now, for every target, of those that fail writes
 	cutOff   map[opKey]struct{} // ended by a round: what is said of them later counts for nothing
 }
 
@@ -47,9 +46,11 @@ type opKey struct {
 
 // target is one bucket or one volume.
 type target struct {
-	name         string
-	rule         Rule
-	acknowledged int64
+	name     string
+	rule     Rule
+	lines    int64 // that programs have promised
+	answered int64 // operations that have ended with an answer
+	survived []Survived
 
 	objects map[string]*object // of a bucket
 
@@ -59,7 +60,7 @@ type target struct {
 	unknown  []*op // ended without an answer since the last round
 	cut      int64 // position of the last power cut
 	medium   bool  // a cut came and nothing was done since: what is seen lies on the medium
-	faults   int   // on now, of those that fail writes
+	faults   int   // on now, of those that drop what is not durable
 
 	owner   map[uint64]string // built by Owner
 	renames map[int64]*op     // while a checkpoint is read: the new names, by their issue
@@ -102,7 +103,7 @@ func Fold(records iter.Seq2[history.Record, error], rule func(target string) Rul
 
 func (b *Book) reset() {
 	b.targets, b.open, b.cutOff = map[string]*target{}, map[opKey]*pending{}, map[opKey]struct{}{}
-	b.deviations, b.started, b.faults = nil, false, 0
+	b.deviations, b.started = nil, false
 }
 
 func (b *Book) fold(r history.Record) error {
@@ -122,7 +123,7 @@ func (b *Book) fold(r history.Record) error {
 	case history.Round:
 		return b.round(r)
 	case history.FaultOn, history.FaultOff:
-		b.fault(r)
+		return b.fault(r)
 	case history.Checkpoint:
 		if r.To == 0 {
 			b.reset() // what follows says all of it again
@@ -135,7 +136,7 @@ func (b *Book) target(name string) *target {
 	t := b.targets[name]
 	if t == nil {
 		name = strings.Clone(name)
-		t = &target{name: name, rule: b.rule(name), faults: b.faults}
+		t = &target{name: name, rule: b.rule(name)}
 		if t.rule.volume() {
 			t.root = &file{dir: true, entries: map[string]*register{}}
 			t.files, t.byNumber = []*file{t.root}, map[uint64]*file{}
@@ -197,9 +198,7 @@ func (b *Book) end(r history.Record) error {
 	if done && p.missing != "" {
 		return fmt.Errorf("acknowledged, though %s", p.missing)
 	}
-	if done && p.verb.promises() {
-		t.acknowledged++
-	}
+	t.count(p, r.Phase)
 	for _, w := range p.ops {
 		b.finish(t, w, r, done)
 	}
@@ -242,15 +241,6 @@ func (b *Book) finish(t *target, w *op, r history.Record, done bool) {
 	if !seen {
 		w.ended = b.position
 	}
-}
-
-// Acknowledged is how many operations that promise something (writes, changes
-// of names and syncs; reads do not count) the target acknowledged.
-func (b *Book) Acknowledged(target string) int64 {
-	if t := b.targets[target]; t != nil {
-		return t.acknowledged
-	}
-	return 0
 }
 
 // Observations are the promises that reads found broken while operations were

@@ -18,13 +18,14 @@ import (
 const statement = "owed"
 
 const (
-	isHeader    = 'h' // begins; position, start, faults, whether anything began
-	isTarget    = 't' // acknowledged, faults, medium, cut
+	isHeader    = 'h' // begins; position, start, whether anything began
+	isTarget    = 't' // faults, medium, cut, and what a Stake counts
 	isFile      = 'f' // number, flags, highest generation
 	isObject    = 'k' // Generation: the highest; Object: the key
 	isPending   = 'p' // an operation that has not ended
 	isOp        = 'o' // an operation that still counts
 	isDeviation = 'd' // JSON of a Deviation
+	isSurvived  = 's' // JSON of a Survived
 	isCutOff    = 'c' // an operation that a round ended
 )
 
@@ -48,7 +49,7 @@ const (
 func (b *Book) Checkpoint() iter.Seq[history.Record] {
 	return func(yield func(history.Record) bool) {
 		e := emitter{b: b, yield: yield}
-		e.emit(history.Record{At: b.start}, isHeader, uint64(b.position), uint64(b.start), uint64(b.faults), bit(b.started, 1))
+		e.emit(history.Record{At: b.start}, isHeader, uint64(b.position), uint64(b.start), bit(b.started, 1))
 		for _, name := range slices.Sorted(maps.Keys(b.targets)) {
 			e.target(b.targets[name])
 		}
@@ -56,11 +57,7 @@ func (b *Book) Checkpoint() iter.Seq[history.Record] {
 			e.emit(history.Record{Op: k.id, Writer: k.writer}, isCutOff)
 		}
 		for _, d := range b.deviations {
-			text, err := json.Marshal(d)
-			if err != nil {
-				panic(fmt.Sprintf("owed: a deviation has no JSON: %v", err)) // it is strings and numbers
-			}
-			e.record(history.Record{Detail: append([]byte{isDeviation}, text...)})
+			e.json(history.Record{}, isDeviation, d)
 		}
 	}
 }
@@ -92,6 +89,16 @@ func (e *emitter) emit(r history.Record, kind byte, numbers ...uint64) {
 	e.record(r)
 }
 
+// json emits what is strings and numbers.
+func (e *emitter) json(r history.Record, kind byte, v any) {
+	text, err := json.Marshal(v)
+	if err != nil {
+		panic(fmt.Sprintf("owed: %T has no JSON: %v", v, err))
+	}
+	r.Detail = append([]byte{kind}, text...)
+	e.record(r)
+}
+
 func bit(is bool, flag uint64) uint64 {
 	if is {
 		return flag
@@ -100,7 +107,11 @@ func bit(is bool, flag uint64) uint64 {
 }
 
 func (e *emitter) target(t *target) {
-	e.emit(history.Record{Target: t.name}, isTarget, uint64(t.acknowledged), uint64(t.faults), bit(t.medium, 1), uint64(t.cut))
+	e.emit(history.Record{Target: t.name}, isTarget, uint64(t.faults), bit(t.medium, 1), uint64(t.cut),
+		uint64(t.lines), uint64(t.answered))
+	for _, s := range t.survived {
+		e.json(history.Record{Target: t.name}, isSurvived, s)
+	}
 	for _, f := range t.files {
 		if f != t.root {
 			e.emit(history.Record{Target: t.name}, isFile, f.number, bit(f.dir, 1)|bit(f.strange, 2), uint64(f.top))
@@ -231,11 +242,11 @@ func (b *Book) restore(r history.Record) error {
 	case isHeader:
 		b.reset()
 		b.position, b.start, b.started = int64(d.uvarint()), time.Duration(d.uvarint()), false
-		b.faults, b.started = int(d.uvarint()), d.uvarint() != 0
+		b.started = d.uvarint() != 0
 	case isTarget:
 		t := b.target(r.Target)
-		t.acknowledged, t.faults, t.medium = int64(d.uvarint()), int(d.uvarint()), d.uvarint() != 0
-		t.cut = int64(d.uvarint())
+		t.faults, t.medium, t.cut = int(d.uvarint()), d.uvarint() != 0, int64(d.uvarint())
+		t.lines, t.answered = int64(d.uvarint()), int64(d.uvarint())
 	case isFile:
 		err = b.restoreFile(r, &d)
 	case isObject:
@@ -249,6 +260,11 @@ func (b *Book) restore(r history.Record) error {
 		var v Deviation
 		err = json.Unmarshal(d.b, &v)
 		b.deviations, d.b = append(b.deviations, v), nil
+	case isSurvived:
+		var v Survived
+		err = json.Unmarshal(d.b, &v)
+		t := b.target(r.Target)
+		t.survived, d.b = append(t.survived, v), nil
 	case isCutOff:
 		b.cutOff[opKey{r.Op, r.Writer}] = struct{}{}
 	default:

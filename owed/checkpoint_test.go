@@ -17,7 +17,7 @@ import (
 func portrait(b *Book) map[string]any {
 	out := map[string]any{"observations": b.Observations()}
 	for target := range b.Targets() {
-		out[target] = b.Acknowledged(target)
+		out[target] = []any{b.Owed(target), b.Survived(target)}
 		for name := range b.Objects(target) {
 			s := b.Object(target, name)
 			s.book = nil // what it answers, not who
@@ -169,12 +169,12 @@ func TestCheckpointAnywhere(t *testing.T) {
 		"faults": func() *tape {
 			h := oneFile()
 			h.do("write", "f", 0, block, 2)
-			h.add(history.Record{Phase: history.FaultOn, Detail: []byte("error-writes")})
+			h.failing(history.FaultOn)
 			h.do("write", "f", block, 2*block, 2)
 			h.begin("fsync", "f", 0, 0, 0)
 			h.round("kill")
 			h.do("write", "f", 2*block, 3*block, 2)
-			h.add(history.Record{Phase: history.FaultOff, Detail: []byte("error-writes")})
+			h.failing(history.FaultOff)
 			h.do("write", "f", 3*block, 4*block, 2)
 			return h
 		},

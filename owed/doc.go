@@ -28,11 +28,13 @@
 //     with or without a cut, until it is written anew. A refused O_DSYNC write
 //     is to be recorded as a refused write and a refused fsync. A sync that was
 //     Acknowledged, not Synced, gives no word and takes none back.
-//   - A power cut voids what is not durable.
-//   - While a fault is on that fails writes (error-writes, error-flushes, hang),
-//     the kernel may drop what was not synced and tell so at the next sync only;
-//     such operations are firm only once they are durable. A sync that a kill
-//     interrupts voids what it covers of them, and nothing else.
+//   - A round whose effect is Forgets (a power cut) voids what is not durable.
+//   - While a fault with the effect Drops is on, the kernel may drop what was not
+//     synced and report it at the next sync only, and a file system may shut
+//     down; such operations are firm only once they are durable. A sync that a
+//     kill interrupts voids what it covers of them, and nothing else.
+//   - A fault without an effect takes nothing back, whatever its name is. Faults
+//     and rounds concern the target of their record and no other.
 //   - What was refused may be there or not, and so may what has no outcome. In
 //     a volume neither can take effect after the round that ended it (a kill or
 //     a power cut). In a bucket a request without an answer may take effect at
@@ -52,6 +54,14 @@
 // Observations. Whether all gets together have an order is not asked here. A get
 // of a file is judged as a check would judge it, where nothing that changes the
 // file was under way since it was issued; else it proves nothing.
+//
+// # Stakes
+//
+// A run shows something only if a target owed something across a fault that
+// could have taken it away. So the end of every fault, and of every round, notes
+// what was owed then: see [Book.Survived]. Across a fault whose effect is Forgets
+// or Drops that is what was durable, across others what was acknowledged. Reads,
+// probes, syncs and the looks of checks promise nothing.
 //
 // # Objects
 //
@@ -143,9 +153,10 @@
 // Detail begins with a letter, and numbers follow as uvarints (encoding/binary).
 // Bits are counted from 1.
 //
-//	h  position, start in nanoseconds, faults on, 1 if anything began
-//	t  of Target: operations acknowledged, faults on, 1 if nothing was done since
-//	   a cut, position of the last cut
+//	h  position, start in nanoseconds, 1 if anything began
+//	t  of Target: faults on that drop, 1 if nothing was done since a cut, position
+//	   of the last cut; lines that programs promised, operations with an answer
+//	s  of Target: JSON of an entry of Survived
 //	f  a file: number, 1 directory + 2 made by nobody, highest Generation
 //	p  Op of Writer under way: verb, position, threshold of a get, 1 has Object +
 //	   2 has a file + 4 can have no effect, number of the file
@@ -159,5 +170,5 @@
 //	d  JSON of an entry of Observations
 //
 // Verbs are numbered from 1: put, delete, get, create, mkdir, write, truncate,
-// punch, unlink, rename, link, fsync, syncdir, syncfs, check.
+// punch, unlink, rename, link, fsync, syncdir, syncfs, check, exec.
 package owed

@@ -1,15 +1,15 @@
 package owed
 
 import (
+	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/seed-1b600011/assay/history"
 )
 
 func (b *Book) issueVolume(p *pending, r history.Record) error {
 	t := p.target
-	if p.verb.promises() {
+	if p.verb.changes() || p.verb.isSync() {
 		t.medium = false
 	}
 	switch p.verb {
@@ -157,51 +157,56 @@ func (f *file) syncNames(called int64) {
 	}
 }
 
-// round ends what was in flight on volumes. A request to a bucket may still
-// arrive, so nothing ends there.
+// round ends what was in flight on a volume, and takes from it what its caches
+// held where they were lost. A request to a bucket may still arrive, so nothing
+// ends there.
 func (b *Book) round(r history.Record) error {
-	for _, t := range b.targets {
-		if !t.rule.volume() || r.Target != "" && r.Target != t.name {
-			continue
+	if r.Target == "" {
+		return fmt.Errorf("a round without a target")
+	}
+	t := b.target(r.Target)
+	t.ended(r)
+	if !t.rule.volume() {
+		return nil
+	}
+	for key, p := range b.open {
+		if p.target == t {
+			b.cutShort(key, p)
 		}
-		for key, p := range b.open {
-			if p.target != t {
-				continue
-			}
-			for _, w := range p.ops {
-				w.ended = min(w.ended, b.position)
-			}
-			if p.verb.isSync() {
-				for _, f := range p.scope() {
-					f.doubt()
-				}
-			}
-			delete(b.open, key)
-			b.cutOff[key] = struct{}{}
-		}
-		for _, w := range t.unknown {
-			w.ended = min(w.ended, b.position)
-		}
-		t.unknown = nil
-		t.medium = r.Verb == "power-cut"
+	}
+	for _, w := range t.unknown {
+		w.ended = min(w.ended, b.position)
+	}
+	t.unknown = nil
+	t.medium = r.Effect&history.Forgets != 0
+	if t.medium {
+		t.cut = b.position
+	}
+	for _, f := range t.files {
 		if t.medium {
-			t.cut = b.position
-			for _, f := range t.files {
-				f.cut()
-			}
+			f.failed()
 		}
-		for _, f := range t.files {
-			f.dirty = slices.DeleteFunc(f.dirty, func(w *op) bool { return !w.mayBecomeDurable() })
-		}
+		f.dirty = slices.DeleteFunc(f.dirty, func(w *op) bool { return !w.mayBecomeDurable() })
 	}
 	return nil
 }
 
-// cut voids what is not durable.
-func (f *file) cut() { f.failed() }
+// cutShort ends an operation of a volume that a round found under way.
+func (b *Book) cutShort(key opKey, p *pending) {
+	for _, w := range p.ops {
+		w.ended = min(w.ended, b.position)
+	}
+	if p.verb.isSync() {
+		for _, f := range p.scope() {
+			f.doubt()
+		}
+	}
+	delete(b.open, key)
+	b.cutOff[key] = struct{}{}
+}
 
 // doubt voids what a sync that was cut short may have dropped: only a fault
-// that fails writes makes a sync drop anything.
+// that drops what is not durable makes a sync do so.
 func (f *file) doubt() {
 	f.dirty = slices.DeleteFunc(f.dirty, func(w *op) bool {
 		if w.exposed {
@@ -211,38 +216,31 @@ func (f *file) doubt() {
 	})
 }
 
-// failsWrites are the faults under which honest storage may drop what it has
-// not been asked to sync, and will say so at the next sync only.
-var failsWrites = [...]string{"error-writes", "error-flushes", "hang"}
-
-// fault counts the faults that fail writes, and exposes what they may drop.
-func (b *Book) fault(r history.Record) {
-	if !slices.ContainsFunc(failsWrites[:], func(name string) bool {
-		return r.Verb == name || strings.HasPrefix(string(r.Detail), name)
-	}) {
-		return
-	}
-	step := 1
-	if r.Phase == history.FaultOff {
-		step = -1
-	}
+// fault notes what the target may do from here on, and what it owed across a
+// fault that has ended.
+func (b *Book) fault(r history.Record) error {
 	if r.Target == "" {
-		b.faults = max(0, b.faults+step)
+		return fmt.Errorf("a fault without a target")
+	}
+	t := b.target(r.Target)
+	if r.Phase == history.FaultOff && r.Effect&history.Ends == 0 { // else its round has noted that
+		t.ended(r)
+	}
+	if r.Effect&history.Drops == 0 {
+		return nil
+	}
+	if r.Phase == history.FaultOff {
+		t.faults = max(0, t.faults-1)
 	} else {
-		b.target(r.Target)
+		t.faults++
 	}
-	for _, t := range b.targets {
-		if r.Target != "" && r.Target != t.name {
-			continue
-		}
-		t.faults = max(0, t.faults+step)
-		if t.faults == 0 {
-			continue
-		}
-		for _, f := range t.files {
-			for _, w := range f.dirty {
-				w.exposed = true
-			}
+	if t.faults == 0 {
+		return nil
+	}
+	for _, f := range t.files {
+		for _, w := range f.dirty {
+			w.exposed = true
 		}
 	}
+	return nil
 }

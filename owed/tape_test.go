@@ -20,7 +20,7 @@ type tape struct {
 
 func (h *tape) add(r history.Record) {
 	r.At = time.Duration(len(h.records)+1) * time.Second
-	if r.Target == "" && r.Phase != history.Round {
+	if r.Target == "" {
 		r.Target = h.target
 	}
 	h.records = append(h.records, r)
@@ -58,7 +58,18 @@ func (h *tape) sync(verb, object string) {
 	h.end(h.begin(verb, object, 0, 0, 0), history.Synced)
 }
 
-func (h *tape) round(verb string) { h.add(history.Record{Phase: history.Round, Verb: verb}) }
+func (h *tape) round(verb string) {
+	effect := history.Ends
+	if verb == "power-cut" {
+		effect |= history.Forgets
+	}
+	h.add(history.Record{Phase: history.Round, Verb: verb, Effect: effect})
+}
+
+// failing begins and ends a fault under which requests fail.
+func (h *tape) failing(p history.Phase) {
+	h.add(history.Record{Phase: p, Verb: "any", Effect: history.Drops})
+}
 
 func (h *tape) check(object string, id uint64, s Seen) {
 	r := s.Record(id)

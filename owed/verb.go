@@ -20,6 +20,7 @@ const (
 	verbSyncDir
 	verbSyncFS
 	verbCheck
+	verbExec // a line that a program has promised
 )
 
 // words has the verbs that are understood; of those that share a number, the
@@ -36,7 +37,7 @@ var words = [...]struct {
 	{"rename", verbRename}, {"link", verbLink},
 	{"fsync", verbFsync}, {"fdatasync", verbFsync},
 	{"syncdir", verbSyncDir}, {"syncfs", verbSyncFS},
-	{"check", verbCheck},
+	{"check", verbCheck}, {"exec", verbExec},
 }
 
 func verbOf(word string) verb {
@@ -57,8 +58,10 @@ func (v verb) String() string {
 	return "read"
 }
 
-// promises tells whether an acknowledgement of v puts something at stake.
-func (v verb) promises() bool { return v != verbOther && v != verbGet && v != verbCheck }
+// changes reports whether v changes what a target holds. Reads, syncs and looks
+// of a check do not, and a line of a program speaks of changes that only the
+// program knows.
+func (v verb) changes() bool { return v.onBucket() || v >= verbCreate && v <= verbLink }
 
 // onBucket tells whether v belongs to buckets; the rest belong to volumes.
 func (v verb) onBucket() bool { return v == verbPut || v == verbDelete }

@@ -42,19 +42,17 @@ func (run *run) keepEvidence(ctx context.Context, judged time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, evidenceBound)
 	defer cancel()
 	e := evidence{Version: evidenceVersion, Round: run.env.Round(), Judged: judged, Targets: map[string]json.RawMessage{}}
-	for _, kind := range names(run.lives) {
-		for _, l := range run.lives[kind] {
-			w, ok := l.(Witness)
-			if !ok {
-				continue
-			}
-			kept, err := w.Evidence(ctx, run.env.Dir)
-			if err != nil {
-				return fmt.Errorf("evidence of %s: %w", l.Name(), err)
-			}
-			if e.Targets[l.Name()], err = json.Marshal(kept); err != nil {
-				return fmt.Errorf("evidence of %s: %w", l.Name(), err)
-			}
+	for _, l := range run.all() {
+		w, ok := l.(Witness)
+		if !ok {
+			continue
+		}
+		kept, err := w.Evidence(ctx, run.env.Dir)
+		if err != nil {
+			return fmt.Errorf("evidence of %s: %w", l.Name(), err)
+		}
+		if e.Targets[l.Name()], err = json.Marshal(kept); err != nil {
+			return fmt.Errorf("evidence of %s: %w", l.Name(), err)
 		}
 	}
 	if len(e.Targets) == 0 {
@@ -83,7 +81,7 @@ func (r *Runner) Again(ctx context.Context, dir string) (*Outcome, error) {
 	if err != nil {
 		return nil, err
 	}
-	run := &run{Runner: r, lives: map[string][]Live{}}
+	run := r.newRun()
 	out := &Outcome{Plan: p, Began: began}
 	err = run.again(ctx, p, own, dir, e, out)
 	out.Findings = run.findings
@@ -130,7 +128,7 @@ func (r *Runner) readEvidence(dir string) (*Plan, evidence, error) {
 }
 
 func (run *run) again(ctx context.Context, p *Plan, own, dir string, e evidence, out *Outcome) (err error) {
-	run.env = &Env{Plan: p, Ledger: run.Ledger, Events: run.Events, Meter: &Meter{}, Dir: own, Keep: run.Keep, Began: machine.Boottime(),
+	run.env = &Env{Plan: p, Ledger: run.Ledger, Events: run.Events, Meter: &Meter{}, Dir: own, Keep: run.Keep, Began: machine.Boottime(), rule: run.rule,
 		records: func() iter.Seq2[history.Record, error] {
 			return before(e.Judged, history.ReadDir(filepath.Join(dir, "history")))
 		}}

@@ -2,11 +2,13 @@ package scenario
 
 import (
 	"iter"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/seed-1b600011/assay/history"
 	"github.com/seed-1b600011/assay/machine"
+	"github.com/seed-1b600011/assay/owed"
 	"github.com/seed-1b600011/assay/verdict"
 )
 
@@ -24,6 +26,8 @@ type Env struct {
 
 	again    string // the run that is looked at again; empty: none
 	records  func() iter.Seq2[history.Record, error]
+	rule     func(target string) owed.Rule
+	folding  folding
 	round    atomic.Int64
 	faultsOn atomic.Int64
 	findings atomic.Int64
@@ -31,6 +35,46 @@ type Env struct {
 
 // Records are those of the history so far, from the beginning.
 func (e *Env) Records() iter.Seq2[history.Record, error] { return e.records() }
+
+// Book is what the history so far obliges the targets to hold. It is folded
+// again only if the history has grown.
+func (e *Env) Book() (*owed.Book, error) {
+	e.folding.mu.Lock()
+	defer e.folding.mu.Unlock()
+	at := e.History.Records()
+	if e.folding.book != nil && (e.folding.at == at || e.again != "") {
+		return e.folding.book, nil
+	}
+	var read int
+	book, err := owed.Fold(func(yield func(history.Record, error) bool) {
+		for r, err := range e.records() {
+			read++
+			if !yield(r, err) {
+				return
+			}
+		}
+	}, e.rule)
+	if err != nil {
+		return nil, err
+	}
+	e.folding.book, e.folding.at, e.folding.read = book, at, read
+	return book, nil
+}
+
+// BookLength is how many records the last Book was folded from.
+func (e *Env) BookLength() int {
+	e.folding.mu.Lock()
+	defer e.folding.mu.Unlock()
+	return e.folding.read
+}
+
+// folding is the last book.
+type folding struct {
+	mu   sync.Mutex
+	book *owed.Book
+	at   uint64 // records that the history had
+	read int    // of them, those that a reader sees
+}
 
 // Round is which round the run is in, from 0.
 func (e *Env) Round() int { return int(e.round.Load()) }

@@ -24,6 +24,7 @@ import (
 type schedule struct {
 	run   *run
 	use   FaultUse
+	place string    // in the plan, from 1: the Object of its records
 	draws seed.Seed // of its waits and stays, by occurrence
 	lives []Live
 
@@ -31,11 +32,17 @@ type schedule struct {
 	began   int // occurrences so far
 	touched int64
 	planted []string // objects that it damaged, where the fault knows them
-	on      []Injected
+	on      []occurrence
+}
+
+// occurrence is a fault that is on, on one target.
+type occurrence struct {
+	Injected
+	live Live
 }
 
 func newSchedule(r *run, i int, use FaultUse) *schedule {
-	s := &schedule{run: r, use: use, draws: r.env.Plan.Draw("faults", strconv.Itoa(i))}
+	s := &schedule{run: r, use: use, place: strconv.Itoa(i + 1), draws: r.env.Plan.Draw("faults", strconv.Itoa(i))}
 	for _, t := range r.env.Plan.aimed(use.Fault.Target, use.Aim) {
 		s.lives = append(s.lives, r.lives[use.Fault.Target][t])
 	}
@@ -146,7 +153,7 @@ func (s *schedule) occurrences(ctx context.Context, next alarm) error {
 		if err != nil {
 			s.run.endRound(err) // before the operation that waits goes on
 		}
-		again := err == nil && s.pending() && !s.use.Fault.EndsRound
+		again := err == nil && s.pending() && !s.use.Fault.EndsRound()
 		due := next
 		if again && s.use.Trigger.Every != nil {
 			next, err = s.arm() // from when this one began
@@ -169,31 +176,38 @@ func (s *schedule) inject(ctx context.Context) error {
 	s.mu.Lock()
 	s.began++
 	s.mu.Unlock()
-	if err := s.run.record(history.FaultOn, s.use, 0); err != nil {
-		return err
-	}
 	s.run.env.faultsOn.Add(1)
 	for _, l := range s.lives {
-		injected, err := s.use.Fault.Inject(ctx, s.run.env, l, s.use.Options)
-		if err != nil {
+		if err := s.injectOn(ctx, l); err != nil {
 			return fmt.Errorf("fault %s on %s: %w", s.use.Fault.Name, l.Name(), err)
 		}
-		s.mu.Lock()
-		s.on = append(s.on, injected)
-		s.mu.Unlock()
 	}
-	if s.use.Fault.EndsRound {
-		if err := s.run.history(history.Record{Phase: history.Round, Verb: s.use.Fault.Name}); err != nil {
-			return err
-		}
+	if s.use.Fault.EndsRound() {
 		s.run.endRound(errRoundEnded)
+	}
+	return nil
+}
+
+func (s *schedule) injectOn(ctx context.Context, l Live) error {
+	if err := s.record(history.FaultOn, l, 0); err != nil {
+		return err
+	}
+	injected, err := s.use.Fault.Inject(ctx, s.run.env, l, s.use.Options)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	s.on = append(s.on, occurrence{injected, l})
+	s.mu.Unlock()
+	if s.use.Fault.EndsRound() {
+		return s.run.roundOf(l, s.use.Fault, s.place)
 	}
 	return nil
 }
 
 // stay keeps the occurrence on for as long as the plan says, then ends it.
 func (s *schedule) stay(ctx context.Context) error {
-	if !s.use.Fault.Instant && !s.use.Fault.EndsRound {
+	if !s.use.Fault.Instant && !s.use.Fault.EndsRound() {
 		var over <-chan time.Time
 		if f := s.use.Trigger.For; f != (Range[Duration]{}) {
 			over = time.After(time.Duration(f.Draw(s.draws.For("for"), uint64(s.began))))
@@ -222,12 +236,12 @@ func (s *schedule) end(ctx context.Context) error {
 	defer cancel()
 	var errs []error
 	var touched int64
-	for _, injected := range slices.Backward(on) {
-		errs = append(errs, injected.Stop(ctx))
-		n, err := injected.Touched(ctx)
-		errs = append(errs, err)
+	for _, o := range slices.Backward(on) {
+		errs = append(errs, o.Stop(ctx))
+		n, err := o.Touched(ctx)
+		errs = append(errs, err, s.record(history.FaultOff, o.live, n))
 		touched += n
-		if p, ok := injected.(interface{ Planted() []string }); ok {
+		if p, ok := o.Injected.(interface{ Planted() []string }); ok {
 			s.planted = append(s.planted, p.Planted()...)
 		}
 	}
@@ -235,7 +249,6 @@ func (s *schedule) end(ctx context.Context) error {
 	s.touched += touched
 	s.mu.Unlock()
 	s.run.env.faultsOn.Add(-1)
-	errs = append(errs, s.run.record(history.FaultOff, s.use, touched))
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("fault %s: take it away: %w", s.use.Fault.Name, err)
 	}
@@ -257,12 +270,26 @@ type FaultOutcome struct {
 	Planted []string `json:"planted,omitempty"` // objects that it damaged, where the fault knows them
 }
 
-func (r *run) record(phase history.Phase, use FaultUse, touched int64) error {
-	detail, err := json.Marshal(map[string]any{"fault": use.Fault.Name, "options": use.Options})
+func (s *schedule) record(phase history.Phase, l Live, touched int64) error {
+	detail, err := json.Marshal(map[string]any{"fault": s.use.Fault.Name, "options": s.use.Options})
 	if err != nil {
-		return fmt.Errorf("fault %s: record it: %w", use.Fault.Name, err)
+		return fmt.Errorf("record fault %s: %w", s.use.Fault.Name, err)
 	}
-	return r.history(history.Record{Phase: phase, Verb: use.Fault.Name, From: touched, Detail: detail})
+	return s.run.env.History.Append(history.Record{Phase: phase, Verb: s.use.Fault.Name, Target: l.Target(), Object: s.place,
+		From: touched, Effect: s.use.Fault.Effect, Detail: detail})
 }
 
-func (r *run) history(rec history.Record) error { return r.env.History.Append(rec) }
+// roundOf records that a fault has ended the round of a target.
+func (run *run) roundOf(l Live, f *Fault, place string) error {
+	run.mu.Lock()
+	run.ended[l] = true
+	run.mu.Unlock()
+	return run.env.History.Append(history.Record{Phase: history.Round, Verb: f.Name, Target: l.Target(), Object: place, Effect: f.Effect})
+}
+
+// bystander records that the round of a target has ended because that of another
+// has: what ran on it was killed. Heal has seen to that, so nothing that was
+// under way there can take effect any more.
+func (run *run) bystander(l Live) error {
+	return run.env.History.Append(history.Record{Phase: history.Round, Verb: "end", Target: l.Target(), Effect: history.Ends})
+}

@@ -194,10 +194,7 @@ func (d *decoder) agreement(n *yaml.Node, s *Spec) {
 		}
 	}
 	hold := func(key string, i int, name, target, on string) {
-		at := keyNode(n, key)
-		if at.Kind == yaml.SequenceNode && i < len(at.Content) {
-			at = at.Content[i]
-		}
+		at := item(keyNode(n, key), i)
 		switch {
 		case count[target] == 0:
 			d.problem(at, "%s works on %s, and the scenario requires none", name, target)
@@ -212,10 +209,24 @@ func (d *decoder) agreement(n *yaml.Node, s *Spec) {
 	}
 	for i, u := range s.Faults {
 		hold("faults", i, u.Fault.Name, u.Fault.Target, u.Aim.On)
+		if u.Fault.Shown == nil {
+			continue
+		}
+		if err := u.Fault.Shown(s, u); err != nil {
+			d.problem(item(keyNode(n, "faults"), i), "%s: %v", u.Fault.Name, err)
+		}
 	}
 	for i, u := range s.Checks {
 		hold("checks", i, u.Check.Name, u.Check.Target, u.Aim.On)
 	}
+}
+
+// item is the i-th node of a list, or the node itself if it is none.
+func item(n *yaml.Node, i int) *yaml.Node {
+	if n.Kind == yaml.SequenceNode && i < len(n.Content) {
+		return n.Content[i]
+	}
+	return n
 }
 
 // keyNode is the value of a key of a mapping, or the mapping if it lacks it.

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"github.com/seed-1b600011/assay/history"
+	"github.com/seed-1b600011/assay/owed"
 	"github.com/seed-1b600011/assay/verdict"
 )
 
@@ -50,6 +52,16 @@ type Target struct {
 type Live interface {
 	// Name is the target's name in the plan.
 	Name() string
+	// Target is what the history calls it.
+	Target() string
+	// Rule is what it promises.
+	Rule() owed.Rule
+	// Intact returns what has failed of assay's own parts below the target (a
+	// daemon, a recording, a store that assay started), or nil if all of them are
+	// whole. What the target shows while one of them has failed proves nothing.
+	// It is called while no test, fault or check is at work, and is bounded in
+	// time also where the target hangs.
+	Intact(ctx context.Context) error
 	// Heal brings the target back after the faults have been taken away.
 	Heal(ctx context.Context) error
 	// Close undoes what Prepare did; with Env.Keep it leaves what a person
@@ -95,11 +107,19 @@ type Fault struct {
 	Doc     string
 	Target  string
 	Options any
-	// EndsRound: what runs on the target is killed when the fault acts, and
-	// heal and judge follow. Instant: it acts once and does not stay.
-	EndsRound, Instant bool
-	Inject             func(ctx context.Context, e *Env, l Live, options any) (Injected, error)
+	// Effect is what the fault allows the target to do with what it has
+	// acknowledged; 0: nothing. A fault with history.Ends ends the round: what runs
+	// on the target is killed when it acts, and heal and judge follow.
+	Effect history.Effect
+	// Instant: it acts once and does not stay.
+	Instant bool
+	// Shown returns why no check of the plan could see the fault; nil: one may.
+	Shown  func(s *Spec, use FaultUse) error
+	Inject func(ctx context.Context, e *Env, l Live, options any) (Injected, error)
 }
+
+// EndsRound reports whether the fault ends the round in which it acts.
+func (f *Fault) EndsRound() bool { return f.Effect&history.Ends != 0 }
 
 // Injected is a fault that is on.
 type Injected interface {
@@ -118,8 +138,35 @@ type Check struct {
 	// Controls are the faults that the check must find and the clean runs that
 	// it must pass; at least one of each.
 	Controls []Control
+	// Proves is which promises the check can see broken. A run in which none of
+	// them was at stake proves nothing.
+	Proves Proves
 	// Judge returns what it found. An error is the check's own, never a finding.
 	Judge func(ctx context.Context, e *Env, l Live, options any) ([]verdict.Finding, error)
+}
+
+// Proves is what a check speaks of.
+type Proves uint8
+
+// What checks speak of. See owed.Stake for what is counted of each.
+const (
+	Promises  Proves = iota // what the target had to hold across every fault
+	Structure               // the file system as a whole, which any change puts at stake
+	Lines                   // what programs have promised, or else what the target had to hold
+	Answers                 // that operations are answered
+)
+
+// of is how much of a stake the check speaks of.
+func (p Proves) of(s owed.Stake) int64 {
+	switch p {
+	case Structure:
+		return s.Changed + s.Lines
+	case Lines:
+		return s.Lines + s.Promised
+	case Answers:
+		return s.Answered
+	}
+	return s.Promised
 }
 
 // Control is a scenario that shows that a check works.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/seed-1b600011/assay/history"
 	"github.com/seed-1b600011/assay/machine"
+	"github.com/seed-1b600011/assay/owed"
 	"github.com/seed-1b600011/assay/verdict"
 )
 
@@ -48,6 +49,7 @@ type Outcome struct {
 
 const (
 	cleanPatience = 60 * time.Second // for healing and cleaning after ctx has ended
+	intactBound   = 2 * time.Minute  // for asking all targets whether they are intact
 	maxFindings   = 1000             // that are kept of one plan
 )
 
@@ -67,9 +69,13 @@ type run struct {
 
 	mu        sync.Mutex
 	findings  []verdict.Finding
-	witnessed bool // what the first of them were found on is kept
+	kinds     map[verdict.Kind]int // of all findings, also of those that were not kept
+	witnessed bool                 // what the first of them were found on is kept
 	dropped   int
 	broken    []error
+	ended     map[Live]bool // in this round, by a fault
+	failed    map[Live]bool // something of assay's own below it has failed
+	account   account
 }
 
 // Run runs a plan: prepare, rounds of drive, heal and judge, and clean. It
@@ -91,7 +97,7 @@ func (r *Runner) Run(ctx context.Context, p *Plan) (*Outcome, error) {
 	if err != nil {
 		return nil, err
 	}
-	run := &run{Runner: r, lives: map[string][]Live{}}
+	run := r.newRun()
 	out := &Outcome{Plan: p, Began: began}
 	err = run.whole(ctx, p, dir, out)
 	out.Findings, out.Again = run.findings, run.witnessed
@@ -108,6 +114,29 @@ func (r *Runner) Run(ctx context.Context, p *Plan) (*Outcome, error) {
 	out.Err = errors.Join(out.Err, gone())
 	run.env.event(verdict.Event{State: verdict.Done})
 	return out, nil
+}
+
+func (r *Runner) newRun() *run {
+	return &run{Runner: r, lives: map[string][]Live{}, kinds: map[verdict.Kind]int{}, ended: map[Live]bool{}, failed: map[Live]bool{}}
+}
+
+// all are the targets of the run, kind by kind in the order in which they were
+// prepared.
+func (run *run) all() (lives []Live) {
+	for _, kind := range names(run.lives) {
+		lives = append(lives, run.lives[kind]...)
+	}
+	return lives
+}
+
+// rule is what the target of that name promises.
+func (run *run) rule(target string) owed.Rule {
+	for _, l := range run.all() {
+		if l.Target() == target {
+			return l.Rule()
+		}
+	}
+	return owed.Rule{}
 }
 
 // lacks is what this machine lacks to make the targets of the plan.
@@ -167,7 +196,7 @@ func slug(name string) string {
 // whole runs the plan to its end. What it returns is also in broken.
 func (run *run) whole(ctx context.Context, p *Plan, dir string, out *Outcome) (err error) {
 	historyDir := filepath.Join(dir, "history")
-	run.env = &Env{Plan: p, Ledger: run.Ledger, Events: run.Events, Meter: &Meter{}, Dir: dir, Keep: run.Keep, Began: machine.Boottime(),
+	run.env = &Env{Plan: p, Ledger: run.Ledger, Events: run.Events, Meter: &Meter{}, Dir: dir, Keep: run.Keep, Began: machine.Boottime(), rule: run.rule,
 		records: func() iter.Seq2[history.Record, error] { return history.ReadDir(historyDir) }}
 	run.env.History, err = history.Create(historyDir, history.Options{Clock: machine.Boottime})
 	if err != nil {
@@ -180,6 +209,10 @@ func (run *run) whole(ctx context.Context, p *Plan, dir string, out *Outcome) (e
 	if err := run.prepare(ctx); err != nil {
 		return run.broke(err)
 	}
+	defer func() {
+		run.broke(run.intact(ctx))
+		run.broke(run.takeStock())
+	}()
 	for i, use := range p.Faults {
 		run.faults = append(run.faults, newSchedule(run, i, use))
 	}
@@ -231,37 +264,12 @@ func (run *run) prepare(ctx context.Context) error {
 	return nil
 }
 
-// round is one drive, heal and judge. more: a fault has ended the round and
-// will act again.
-func (run *run) round(ctx context.Context) (more bool, err error) {
-	ended, err := run.drive(ctx)
-	if cause := context.Cause(ctx); cause != nil {
-		return false, run.why(cause)
-	}
-	run.broke(err) // a test that broke does not keep the checks from finding
-	if err := run.heal(ctx); err != nil {
-		return false, err
-	}
-	if err := run.judge(ctx); err != nil {
-		return false, err
-	}
-	if cause := context.Cause(ctx); cause != nil {
-		return false, run.why(cause)
-	}
-	return err == nil && ended && run.goesOn(), nil
-}
-
 // why says in a person's words what ended a run before its time.
 func (run *run) why(cause error) error {
 	if errors.Is(cause, errTimeout) {
 		return fmt.Errorf("the timeout of %v has passed", run.env.Plan.Timeout)
 	}
 	return cause
-}
-
-// goesOn is whether a fault that ends rounds will act again.
-func (run *run) goesOn() bool {
-	return slices.ContainsFunc(run.faults, func(f *schedule) bool { return f.use.Fault.EndsRound && f.pending() })
 }
 
 // drive runs the tests in the order written, while faults come and go. ended:
@@ -280,7 +288,7 @@ func (run *run) drive(ctx context.Context) (ended bool, err error) {
 			cancel(err)
 			break
 		}
-		if f.use.Fault.EndsRound && !f.waitsForCount() {
+		if f.use.Fault.EndsRound() && !f.waitsForCount() {
 			ending = append(ending, wait)
 		} else {
 			waits = append(waits, wait)
@@ -353,72 +361,14 @@ func (run *run) tests(ctx context.Context, wanted func(*Test) bool) error {
 	return nil
 }
 
-func (run *run) heal(ctx context.Context) error {
-	run.enter(verdict.Heal, 0)
-	for _, kind := range names(run.lives) {
-		for _, l := range run.lives[kind] {
-			if err := l.Heal(ctx); err != nil {
-				return fmt.Errorf("heal %s: %w", l.Name(), err)
-			}
-		}
-	}
-	return run.env.History.Sync()
-}
-
-func (run *run) judge(ctx context.Context) error {
-	run.enter(verdict.Judge, 0)
-	judged, before := machine.Boottime(), run.env.Findings()
-	defer func() {
-		if run.env.Findings() > before && !run.witnessed && run.env.again == "" && context.Cause(ctx) == nil {
-			run.broke(run.keepEvidence(ctx, judged))
-			if run.witnessed {
-				run.blamed()
-			}
-		}
-	}()
-	for _, use := range run.env.Plan.Checks {
-		for _, t := range run.env.Plan.aimed(use.Check.Target, use.Aim) {
-			l := run.lives[use.Check.Target][t]
-			var found []verdict.Finding
-			err := safely(func() (err error) {
-				found, err = use.Check.Judge(ctx, run.env, l, use.Options)
-				return err
-			})
-			for _, f := range found {
-				f.Check = use.Check.Name
-				run.found(f)
-			}
-			if err != nil && context.Cause(ctx) == nil {
-				run.broke(fmt.Errorf("check %s on %s: %w", use.Check.Name, l.Name(), err))
-			}
-		}
-	}
-	return nil
-}
-
-func (run *run) found(f verdict.Finding) {
-	run.env.findings.Add(1)
-	run.mu.Lock()
-	if len(run.findings) == maxFindings {
-		run.dropped++
-		run.mu.Unlock()
-		return
-	}
-	run.findings = append(run.findings, f)
-	run.mu.Unlock()
-	run.env.event(verdict.Event{Finding: &f})
-}
-
 // clean closes the targets, the last prepared first, whatever has happened.
 func (run *run) clean(ctx context.Context) {
 	run.enter(verdict.Clean, 0)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanPatience)
 	defer cancel()
-	for _, kind := range slices.Backward(names(run.lives)) {
-		for _, l := range slices.Backward(run.lives[kind]) {
-			if err := l.Close(ctx); err != nil {
-				run.broke(fmt.Errorf("clean %s: %w", l.Name(), err))
-			}
+	for _, l := range slices.Backward(run.all()) {
+		if err := l.Close(ctx); err != nil {
+			run.broke(fmt.Errorf("clean %s: %w", l.Name(), err))
 		}
 	}
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/seed-1b600011/assay/history"
 	"github.com/seed-1b600011/assay/machine"
+	"github.com/seed-1b600011/assay/owed"
 	"github.com/seed-1b600011/assay/scenario"
 	"github.com/seed-1b600011/assay/verdict"
 )
@@ -34,6 +35,7 @@ type shelf struct {
 	lacks                                            error
 	silent                                           bool // nothing is acknowledged
 	untouched                                        bool // the faults touch nothing
+	breaks                                           int  // something of assay's own fails before it is asked so often
 }
 
 func (s *shelf) note(format string, args ...any) {
@@ -42,7 +44,17 @@ func (s *shelf) note(format string, args ...any) {
 	s.log = append(s.log, fmt.Sprintf(format, args...))
 }
 
-func (s *shelf) Name() string { return "bucket-1" }
+func (s *shelf) Name() string    { return "bucket-1" }
+func (s *shelf) Target() string  { return "shelf" }
+func (s *shelf) Rule() owed.Rule { return owed.Rule{} }
+func (s *shelf) Intact(context.Context) error {
+	if s.breaks > 0 {
+		if s.breaks--; s.breaks == 0 {
+			return errors.New("the shelf's keeper is gone")
+		}
+	}
+	return nil
+}
 func (s *shelf) Heal(context.Context) error {
 	s.note("heal")
 	return s.healErr
@@ -99,12 +111,23 @@ func (s *shelf) registry() *scenario.Registry {
 				if s.silent {
 					phase = history.Refused
 				}
+				op, err := e.History.Begin(history.Record{Verb: "put", Target: s.Target(), Object: "x", To: 1, Generation: 1})
+				if err != nil {
+					return err
+				}
+				if err := e.History.Append(history.Record{Op: op, Phase: phase}); err != nil {
+					return err
+				}
 				e.Meter.Operation(ctx, phase, 1, time.Millisecond)
 			}
 			return s.testErr
 		}})
 	fault := func(name string, ends, instant bool) {
-		reg.Fault(scenario.Fault{Name: name, Target: scenario.BucketKind, EndsRound: ends, Instant: instant,
+		effect := history.Effect(0)
+		if ends {
+			effect = history.Ends
+		}
+		reg.Fault(scenario.Fault{Name: name, Target: scenario.BucketKind, Effect: effect, Instant: instant,
 			Inject: func(context.Context, *scenario.Env, scenario.Live, any) (scenario.Injected, error) {
 				s.note("%s on at %d", name, s.operations.Load())
 				return shelfFault{s, name}, nil
@@ -169,7 +192,7 @@ func TestVerdicts(t *testing.T) {
 	}{
 		{"clean", &shelf{}, "", verdict.Pass, ""},
 		{"a finding", &shelf{findings: lost}, "", verdict.Fail, ""},
-		{"nothing acknowledged", &shelf{silent: true}, "", verdict.Inconclusive, "acknowledged no operation"},
+		{"nothing acknowledged", &shelf{silent: true}, "", verdict.Inconclusive, "no operation that it judges was acknowledged"},
 		{"a finding outranks that", &shelf{silent: true, findings: lost}, "", verdict.Fail, ""},
 		{"an idle fault", &shelf{untouched: true}, "  faults: [noise]\n", verdict.Inconclusive, "fault noise touched nothing"},
 		{"a fault that never began", &shelf{}, "  faults: [noise: {after: {operations: 5000}}]\n", verdict.Inconclusive, "fault noise touched nothing"},
@@ -186,10 +209,20 @@ func TestVerdicts(t *testing.T) {
 		{"not cleaned", &shelf{closeErr: broken}, "", verdict.Inconclusive, "clean bucket-1: broken"},
 		{"not prepared", &shelf{prepareErr: broken}, "", verdict.Inconclusive, "prepare buckets: broken"},
 		{"expected and found", &shelf{findings: lost}, "  expect: {fail: [lost]}\n", verdict.Pass, "found what was expected"},
-		{"expected and not found", &shelf{}, "  expect: {fail: [lost]}\n", verdict.Fail, "nothing was found"},
+		{"expected and not found", &shelf{}, "  expect: {fail: [lost]}\n", verdict.Fail, "lost was expected, and not found"},
 		{"one of two expected", &shelf{findings: lost}, "  expect: {fail: [lost, torn]}\n", verdict.Fail, "torn was expected"},
 		{"more than expected", &shelf{findings: torn}, "  expect: {fail: [lost]}\n", verdict.Fail, "torn was not expected"},
-		{"expected, but nothing at stake", &shelf{silent: true}, "  expect: {fail: [lost]}\n", verdict.Inconclusive, "acknowledged no operation"},
+		{"assay itself fails before heal", &shelf{breaks: 1, findings: lost}, "", verdict.Inconclusive, "the shelf's keeper is gone"},
+		{"assay itself fails before the judgement", &shelf{breaks: 2, findings: lost}, "", verdict.Inconclusive, "the shelf's keeper is gone"},
+		{"assay itself fails while it judges", &shelf{breaks: 3, findings: lost}, "", verdict.Inconclusive, "the shelf's keeper is gone"},
+		{"assay itself fails after a round with a finding", &shelf{breaks: 4, findings: lost}, "  faults: [cut: {every: {operations: 300}, times: 2}]\n", verdict.Fail, ""},
+		{"assay itself fails, and a loss was expected", &shelf{breaks: 3, findings: lost}, "  expect: {fail: [lost]}\n", verdict.Inconclusive, "the shelf's keeper is gone"},
+		{"expected, and a fault was idle", &shelf{findings: lost, untouched: true}, "  faults: [noise]\n  expect: {fail: [lost]}\n", verdict.Inconclusive, "fault noise touched nothing"},
+		{"expected, and a check broke", &shelf{findings: lost, judgeErr: broken}, "  expect: {fail: [lost]}\n", verdict.Inconclusive, "check look on bucket-1: broken"},
+		{"expected, and more than are kept", &shelf{findings: slices.Repeat(lost, 1001)}, "  expect: {fail: [lost]}\n", verdict.Inconclusive, "1 more findings were not kept"},
+		{"another kind behind those that are kept", &shelf{findings: append(slices.Repeat(lost, 1000), torn[1])}, "  expect: {fail: [lost]}\n", verdict.Fail, "torn was not expected"},
+		{"a cut before anything", &shelf{silent: true}, "  faults: [cut: {after: {operations: 300}}]\n", verdict.Inconclusive, "nothing was owed across any of 1 faults"},
+		{"expected, but nothing at stake", &shelf{silent: true}, "  expect: {fail: [lost]}\n", verdict.Inconclusive, "no operation that it judges was acknowledged"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			out, err := c.shelf.run(t, t.Context(), c.extra)
@@ -346,9 +379,11 @@ func TestFaultsAreInTheHistory(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got = append(got, fmt.Sprintf("%v %s", r.Phase, r.Verb))
+		if r.Phase >= history.FaultOn {
+			got = append(got, fmt.Sprintf("%v %s %s", r.Phase, r.Verb, r.Object))
+		}
 	}
-	want := "[fault-on noise fault-on cut round cut fault-off cut fault-off noise]"
+	want := "[fault-on noise 1 fault-on cut 2 round cut 2 fault-off cut 2 fault-off noise 1]"
 	slices.Sort(got[3:])
 	if fmt.Sprint(got) != want {
 		t.Errorf("\n got %v\nwant %s", got, want)

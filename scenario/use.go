@@ -111,10 +111,10 @@ func (u *FaultUse) decode(d *decoder, n *yaml.Node, at path) {
 	}
 	u.Fault = d.reg.faults[name]
 	u.Options = decodeOptions(d, options, at.key(name), u.Fault.Options, &u.Aim, &u.Trigger)
-	if t := u.Trigger; t.Every != nil && t.Times == 0 && u.Fault.EndsRound {
+	if t := u.Trigger; t.Every != nil && t.Times == 0 && u.Fault.EndsRound() {
 		d.problem(n, "%s ends a round each time, so every wants times", name)
 	}
-	if t := u.Trigger; t.Every != nil && t.For == (Range[Duration]{}) && !u.Fault.Instant && !u.Fault.EndsRound {
+	if t := u.Trigger; t.Every != nil && t.For == (Range[Duration]{}) && !u.Fault.Instant && !u.Fault.EndsRound() {
 		d.problem(n, "%s stays until the tests end, so every wants for", name)
 	}
 }

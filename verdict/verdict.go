@@ -64,20 +64,17 @@ func (v *Verdict) UnmarshalText(b []byte) error {
 
 // Stakes says what a run put at risk. A run that risked nothing proves nothing.
 type Stakes struct {
-	Acknowledged int64    // operations that the target acknowledged
-	IdleFaults   []string // listed faults that touched nothing in the whole run
-	Broken       error    // a check, a test or assay itself failed
+	Vacuous []string // why it proves nothing, the most telling first: a check had nothing at stake, a listed fault touched nothing
+	Broken  error    // a check, a test or assay itself failed
 }
 
-// Why tells why the stakes allow no pass, or "" where they do.
+// Why is why the stakes allow no pass, or "" where they do.
 func (s Stakes) Why() string {
 	switch {
 	case s.Broken != nil:
 		return s.Broken.Error()
-	case s.Acknowledged == 0:
-		return "nothing was at stake: the target acknowledged no operation"
-	case len(s.IdleFaults) > 0:
-		return fmt.Sprintf("fault %s touched nothing", s.IdleFaults[0])
+	case len(s.Vacuous) > 0:
+		return s.Vacuous[0]
 	default:
 		return ""
 	}

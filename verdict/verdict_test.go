@@ -12,7 +12,7 @@ import (
 
 func TestOf(t *testing.T) {
 	lost := []Finding{{Kind: Lost}}
-	full := Stakes{Acknowledged: 1}
+	full := Stakes{}
 	for name, c := range map[string]struct {
 		findings []Finding
 		stakes   Stakes
@@ -20,15 +20,14 @@ func TestOf(t *testing.T) {
 	}{
 		"all is well":                 {nil, full, Pass},
 		"a finding":                   {lost, full, Fail},
-		"nothing acknowledged":        {nil, Stakes{}, Inconclusive},
-		"an idle fault":               {nil, Stakes{Acknowledged: 1, IdleFaults: []string{"x"}}, Inconclusive},
-		"something broke":             {nil, Stakes{Acknowledged: 1, Broken: errors.New("x")}, Inconclusive},
-		"a finding outranks all that": {lost, Stakes{IdleFaults: []string{"x"}, Broken: errors.New("x")}, Fail},
+		"it proves nothing":           {nil, Stakes{Vacuous: []string{"x", "y"}}, Inconclusive},
+		"something broke":             {nil, Stakes{Broken: errors.New("x")}, Inconclusive},
+		"a finding outranks all that": {lost, Stakes{Vacuous: []string{"x"}, Broken: errors.New("x")}, Fail},
 	} {
 		if got := Of(c.findings, c.stakes); got != c.want {
 			t.Errorf("%s: %v, want %v", name, got, c.want)
 		}
-		if (c.stakes.Why() == "") != (c.stakes.Acknowledged == 1 && c.stakes.Broken == nil && c.stakes.IdleFaults == nil) {
+		if (c.stakes.Why() == "") != (c.stakes.Vacuous == nil && c.stakes.Broken == nil) {
 			t.Errorf("%s: why: %q", name, c.stakes.Why())
 		}
 	}

@@ -307,7 +307,7 @@ func (v *Volume) goOn(l *look) error {
 	if l.failed != 0 {
 		return nil
 	}
-	book, err := v.book()
+	book, err := v.env.Book()
 	if err != nil {
 		return err
 	}
@@ -331,7 +331,7 @@ func (v *Volume) goOn(l *look) error {
 	v.files, v.dirs = files, dirs
 	v.surveyed = !slices.ContainsFunc(l.entries, func(e worker.Entry) bool { return !e.Dir && files[e.Path] == nil })
 	v.mu.Unlock()
-	if v.folded > foldMax && v.env.Findings() == 0 {
+	if v.env.BookLength() > foldMax && v.env.Findings() == 0 {
 		return v.env.History.Checkpoint(book.Checkpoint())
 	}
 	return nil

@@ -21,7 +21,7 @@ type cloner interface {
 func registerFsck(r *scenario.Registry) {
 	Check(r, scenario.Check{
 		Name: "check-fsck", Doc: "a copy of the disk is mounted, unmounted and given to the file system's own check, which finds nothing",
-		Controls: fsckControls(),
+		Controls: fsckControls(), Proves: scenario.Structure,
 	}, struct{}{}, func(ctx context.Context, v *Volume, _ *owed.Book, _ struct{}) ([]verdict.Finding, error) {
 		return v.checkFsck(ctx)
 	})

@@ -46,7 +46,7 @@ func registerExec(r *scenario.Registry) {
 		Run: func(ctx context.Context, e *scenario.Env, l scenario.Live, _ scenario.Task, options any) error {
 			return l.(*Volume).execute(ctx, options.(*executing))
 		}})
-	Check(r, scenario.Check{Name: "exec", Doc: "a command of yours says whether all that was promised is kept", Controls: execControls()},
+	Check(r, scenario.Check{Name: "exec", Doc: "a command of yours says whether all that was promised is kept", Controls: execControls(), Proves: scenario.Lines},
 		examining{Timeout: scenario.Duration(time.Minute)},
 		func(ctx context.Context, v *Volume, _ *owed.Book, o examining) ([]verdict.Finding, error) {
 			return v.examine(ctx, o)

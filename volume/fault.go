@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/seed-1b600011/assay/flakey"
+	"github.com/seed-1b600011/assay/history"
 	"github.com/seed-1b600011/assay/scenario"
 	"github.com/seed-1b600011/assay/volume/worker"
 )
@@ -96,6 +97,34 @@ func needsDisk(fault string) bool {
 	return fault == powerCutName || slices.Contains(flakey.Kinds(), flakey.Kind(fault))
 }
 
+// effects are what faults allow a file system to do with what it has
+// acknowledged. Under requests that fail it may drop what was not synced and
+// report it at the next sync only, or give up as a whole: one metadata read that
+// fails shuts xfs down. Requests that hang may fail when what waits for them is
+// killed. The others take time, or break the disk's word, which allows nothing.
+var effects = map[flakey.Kind]history.Effect{
+	flakey.ErrorWrites:  history.Drops,
+	flakey.ErrorReads:   history.Drops,
+	flakey.ErrorFlushes: history.Drops,
+	flakey.Hang:         history.Drops,
+}
+
+// shown is what a plan must have for the fault to be seen at all. Flushes that
+// are dropped change nothing that a reader sees until a power cut.
+func shown(k flakey.Kind) func(*scenario.Spec, scenario.FaultUse) error {
+	if k != flakey.DropFlushes {
+		return nil
+	}
+	return func(s *scenario.Spec, use scenario.FaultUse) error {
+		for _, f := range s.Faults {
+			if f.Fault.Name == powerCutName && (f.Aim.On == "" || use.Aim.On == "" || f.Aim.On == use.Aim.On) {
+				return nil
+			}
+		}
+		return errors.New("nothing can show it without a power-cut of the same volume")
+	}
+}
+
 func registerFaults(r *scenario.Registry) {
 	docs := map[flakey.Kind]string{
 		flakey.DropWrites:      "writes are acknowledged and not done",
@@ -120,6 +149,7 @@ func registerFaults(r *scenario.Registry) {
 			options = delaying{Time: scenario.Duration(10 * time.Millisecond)}
 		}
 		r.Fault(scenario.Fault{Name: string(k), Doc: "the disk: " + docs[k], Target: scenario.VolumeKind, Options: options,
+			Effect: effects[k], Shown: shown(k),
 			Inject: func(ctx context.Context, e *scenario.Env, l scenario.Live, options any) (scenario.Injected, error) {
 				return l.(*Volume).inject(ctx, k, options)
 			}})

@@ -101,6 +101,7 @@ func (v *Volume) beginOps(ctx context.Context, good history.Phase, records ...hi
 		}
 		o.ids = append(o.ids, id)
 	}
+	v.atWork.Add(int64(len(o.ids)))
 	o.began = time.Now()
 	return o, nil
 }
@@ -123,6 +124,7 @@ func (o *operation) hear(a worker.Answer) {
 
 // end counts what was done, and gives the errno of the first that failed.
 func (o *operation) end(ctx context.Context, asked error) (syscall.Errno, error) {
+	o.v.atWork.Add(-int64(len(o.ids)))
 	if asked != nil {
 		if errors.Is(asked, worker.ErrEnded) || ctx.Err() != nil {
 			return 0, o.v.ends(ctx, asked)

@@ -57,7 +57,7 @@ func registerLatency(r *scenario.Registry) {
 		func(ctx context.Context, v *Volume, f *Files, o probing) error { return v.probe(ctx, f, o) })
 	Check(r, scenario.Check{
 		Name: "check-latency", Doc: "the probes of probe-latency were answered in time; what was late is told with the fault that was on",
-		Controls: latencyControls(),
+		Controls: latencyControls(), Proves: scenario.Answers,
 	}, latencies{}, func(ctx context.Context, v *Volume, _ *owed.Book, o latencies) ([]verdict.Finding, error) {
 		return v.checkLatency(time.Duration(o.Max), time.Duration(o.P99))
 	})
@@ -183,7 +183,7 @@ func (p probes) proof() error {
 
 // unjudged reads them from the history.
 func (v *Volume) unjudged() (p probes, err error) {
-	on := map[string]int{} // index of what has not ended
+	on := map[string]int{} // index of what has not ended, by target and place in the plan
 	ours := map[uint64]bool{}
 	rounds := 0
 	for r, err := range v.env.Records() {
@@ -192,13 +192,13 @@ func (v *Volume) unjudged() (p probes, err error) {
 		}
 		switch {
 		case r.Phase == history.FaultOn:
-			on[r.Verb+string(r.Detail)] = len(p.faults)
+			on[r.Target+"/"+r.Object] = len(p.faults)
 			p.faults = append(p.faults, shadow{fault: faultText(r), from: r.At, to: 1<<63 - 1})
 		case r.Phase == history.FaultOff:
-			if i, ok := on[r.Verb+string(r.Detail)]; ok {
+			if i, ok := on[r.Target+"/"+r.Object]; ok {
 				p.faults[i].to = r.At
 			}
-		case r.Phase == history.Round:
+		case r.Phase == history.Round && r.Target == v.Target():
 			rounds++
 		case r.Phase == history.Refused && ours[r.Op]:
 			p.refused = string(r.Detail)

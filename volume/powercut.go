@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/seed-1b600011/assay/flakey"
+	"github.com/seed-1b600011/assay/history"
 	"github.com/seed-1b600011/assay/scenario"
 )
 
@@ -32,18 +33,19 @@ func (p *powerCut) Validate() error {
 // what was in a pipe. The disk keeps what package flakey says; the kernel's
 // memory of the volume is gone.
 func registerPowerCut(r *scenario.Registry) {
-	r.Fault(scenario.Fault{Name: powerCutName, Doc: "power fails: what was not flushed may be lost", Target: scenario.VolumeKind, EndsRound: true,
+	r.Fault(scenario.Fault{Name: powerCutName, Doc: "power fails: what was not flushed may be lost", Target: scenario.VolumeKind, Effect: history.Ends | history.Forgets,
 		Options: powerCut{Keep: string(flakey.KeepRandom)},
 		Inject: func(ctx context.Context, e *scenario.Env, l scenario.Live, options any) (scenario.Injected, error) {
 			return l.(*Volume).cutPower(context.WithoutCancel(ctx), *options.(*powerCut))
 		}})
 }
 
-// acted is a fault that is over when it has begun.
-type acted struct{ touched int64 }
+// acted is a fault that ends the round: it is over when it has begun, and the run
+// counts what was owed across it.
+type acted struct{}
 
-func (a acted) Touched(context.Context) (int64, error) { return a.touched, nil }
-func (a acted) Stop(context.Context) error             { return nil }
+func (acted) Touched(context.Context) (int64, error) { return 0, nil }
+func (acted) Stop(context.Context) error             { return nil }
 
 const cutBound = 20 * time.Second
 
@@ -54,8 +56,7 @@ func (v *Volume) cutPower(ctx context.Context, o powerCut) (scenario.Injected, e
 	next := v.recordNext()
 	v.freeze()
 	v.countFlushes(ctx)
-	cut, err := v.disk.PowerCut(ctx, k)
-	if err != nil {
+	if _, err := v.disk.PowerCut(ctx, k); err != nil {
 		return nil, errors.Join(err, v.kill(ctx))
 	}
 	v.pulled = true
@@ -70,9 +71,7 @@ func (v *Volume) cutPower(ctx context.Context, o powerCut) (scenario.Injected, e
 	if err := v.kill(ctx); err != nil {
 		return nil, err
 	}
-	// What was in the kernel's memory alone is no block of the disk, and was at
-	// stake all the same.
-	return acted{max(cut.AtStake, 1)}, nil
+	return acted{}, nil
 }
 
 // killing are no options.
@@ -82,14 +81,14 @@ type killing struct{}
 // and disk go on. What waits for a disk that hangs ends only when that goes on:
 // nothing more is promised, and Heal sees to the end of it.
 func registerKill(r *scenario.Registry) {
-	r.Fault(scenario.Fault{Name: "kill", Doc: "the processes of the tests are killed; kernel and disk go on", Target: scenario.VolumeKind, EndsRound: true,
+	r.Fault(scenario.Fault{Name: "kill", Doc: "the processes of the tests are killed; kernel and disk go on", Target: scenario.VolumeKind, Effect: history.Ends,
 		Options: killing{},
 		Inject: func(ctx context.Context, e *scenario.Env, l scenario.Live, options any) (scenario.Injected, error) {
 			v := l.(*Volume)
 			if err := v.kill(context.WithoutCancel(ctx)); err != nil && !v.hanging() {
 				return nil, err
 			}
-			return acted{1}, nil
+			return acted{}, nil
 		}})
 	r.Fault(scenario.Fault{Name: "pause", Doc: "the processes of the tests are stopped for a time (SIGSTOP, SIGCONT)", Target: scenario.VolumeKind,
 		Options: killing{},
@@ -99,7 +98,10 @@ func registerKill(r *scenario.Registry) {
 }
 
 // paused is a volume whose processes are stopped.
-type paused struct{ v *Volume }
+type paused struct {
+	v       *Volume
+	stopped int64 // commands, and operations that were under way
+}
 
 func (v *Volume) pause() paused {
 	v.mu.Lock()
@@ -110,10 +112,10 @@ func (v *Volume) pause() paused {
 	if v.worker != nil {
 		_ = v.worker.Freeze()
 	}
-	return paused{v}
+	return paused{v, int64(len(v.commands)) + v.atWork.Load()}
 }
 
-func (p paused) Touched(context.Context) (int64, error) { return 1, nil }
+func (p paused) Touched(context.Context) (int64, error) { return p.stopped, nil }
 
 func (p paused) Stop(context.Context) error {
 	p.v.mu.Lock()

@@ -92,7 +92,7 @@ func (l *lately) book(v *Volume) (*owed.Book, error) {
 	if l.folded != nil && l.changes == changes {
 		return l.folded, nil
 	}
-	book, _, err := v.fold()
+	book, err := v.env.Book()
 	if err != nil {
 		return nil, err
 	}

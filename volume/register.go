@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"github.com/seed-1b600011/assay/flakey"
-	"github.com/seed-1b600011/assay/history"
 	"github.com/seed-1b600011/assay/owed"
 	"github.com/seed-1b600011/assay/scenario"
 	"github.com/seed-1b600011/assay/verdict"
@@ -53,7 +52,7 @@ func Check[T any](r *scenario.Registry, c scenario.Check, zero T, judge func(ctx
 		found, err := v.unmountable(), error(nil)
 		if v.mountable() {
 			var book *owed.Book
-			if book, err = v.book(); err == nil {
+			if book, err = v.env.Book(); err == nil {
 				found, err = judge(ctx, v, book, *options.(*T))
 			}
 		}
@@ -65,36 +64,4 @@ func Check[T any](r *scenario.Registry, c scenario.Check, zero T, judge func(ctx
 		return found, err
 	}
 	r.Check(c)
-}
-
-// rule is what volumes promise: see docs/promises.md.
-func rule(string) owed.Rule { return owed.Rule{NeedsSync: true, MayTear: true} }
-
-// book folds the history up to now, for a check.
-func (v *Volume) book() (book *owed.Book, err error) {
-	book, v.folded, err = v.fold()
-	return book, err
-}
-
-// fold folds the history up to now, and counts its records.
-func (v *Volume) fold() (book *owed.Book, records int, err error) {
-	volumes := map[string]bool{}
-	for _, o := range v.env.Plan.Required.Volumes {
-		volumes[o.Name] = true
-	}
-	counted := func(yield func(history.Record, error) bool) {
-		for r, err := range v.env.Records() {
-			records++
-			if !yield(r, err) {
-				return
-			}
-		}
-	}
-	book, err = owed.Fold(counted, func(target string) owed.Rule {
-		if volumes[target] {
-			return rule(target)
-		}
-		return owed.Rule{} // a bucket of the same plan
-	})
-	return book, records, err
 }

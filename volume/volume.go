@@ -11,6 +11,7 @@ import (
 
 	"github.com/seed-1b600011/assay/flakey"
 	"github.com/seed-1b600011/assay/machine"
+	"github.com/seed-1b600011/assay/owed"
 	"github.com/seed-1b600011/assay/scenario"
 	"github.com/seed-1b600011/assay/volume/worker"
 )
@@ -37,10 +38,10 @@ type Volume struct {
 
 	failing atomic.Int64 // operations since the last that was not refused
 	changes atomic.Int64 // operations that were begun and change something
+	atWork  atomic.Int64 // operations under way
 	reading lately
 
 	// Of the checks of a run, which come one after the other:
-	folded       int    // records that the last fold read
 	observations int    // that were told
 	judged       uint64 // the last probe that was
 	roundsJudged int    // of which the probes were
@@ -67,6 +68,12 @@ type stopper interface{ Stop(context.Context) error }
 
 // Name is the volume's name in the plan, and the history's target.
 func (v *Volume) Name() string { return v.spec.Name }
+
+// Target is what the history calls it.
+func (v *Volume) Target() string { return v.spec.Name }
+
+// Rule is what volumes promise: see docs/promises.md.
+func (v *Volume) Rule() owed.Rule { return owed.Rule{NeedsSync: true, MayTear: true} }
 
 // Device is the block device, empty where the volume is a directory that was
 // there before. A power cut changes it.

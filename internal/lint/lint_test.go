@@ -34,7 +34,7 @@ var floors = map[string]struct {
 	"web":                {0, nil},
 	"owed":               {1, nil},
 	"refstore":           {1, nil},
-	"scenario":           {1, nil},
+	"scenario":           {1, []string{"owed"}},
 	"flakey":             {1, nil},
 	"flakey/recording":   {1, []string{"flakey"}},
 	"flakey/soft/medium": {1, []string{"flakey", "flakey/recording"}},
