@@ -64,6 +64,7 @@ const (
 // each kind does and does not.
 type Fault struct {
 	Kind  Kind          `json:"kind"`
+	ID    string        `json:"id,omitempty"` // by which Stats counts it apart; faults with one ID count together; empty: by its kind alone
 	Where Selector      `json:"where,omitzero"`
 	Nth   int           `json:"nth,omitempty"`   // corrupt: the byte of each request that is replaced, from 1; 0: one bit at random
 	Value byte          `json:"value,omitempty"` // corrupt: by what, where Nth is given
@@ -103,10 +104,11 @@ type Cut struct {
 type Stats struct {
 	Reads, Writes, Flushes, Discards, Zeroes int64
 	ReadBytes, WrittenBytes                  int64
-	Dirty                                    int64          // bytes written and not flushed
-	Memory                                   int64          // bytes of memory in use for content
-	Evicted                                  int64          // blocks made durable because the cache, or its memory, was full
-	Touched                                  map[Kind]int64 // requests that each fault has acted on
+	Dirty                                    int64            // bytes written and not flushed
+	Memory                                   int64            // bytes of memory in use for content
+	Evicted                                  int64            // blocks made durable because the cache, or its memory, was full
+	Touched                                  map[Kind]int64   // requests that faults have acted on
+	TouchedBy                                map[string]int64 // the same, by Fault.ID
 }
 
 // Disk is a breakable disk that is plugged in. Its methods may be called by

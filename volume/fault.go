@@ -67,8 +67,9 @@ type delaying struct {
 
 // faults are what is on, on one disk.
 type faults struct {
-	mu sync.Mutex
-	on []*diskFault
+	mu   sync.Mutex
+	on   []*diskFault
+	made int // so far
 	// lied counts what faults under which a disk breaks its word have touched.
 	lied map[flakey.Kind]int64
 }
@@ -77,8 +78,8 @@ type faults struct {
 type diskFault struct {
 	v       *Volume
 	kind    flakey.Kind
+	id      string         // by which the disk counts it
 	list    []flakey.Fault // one for each run of sectors
-	before  int64          // touched when it began
 	touched int64          // valid once it is off
 	off     bool
 }
@@ -180,18 +181,24 @@ func (v *Volume) inject(ctx context.Context, k flakey.Kind, options any) (scenar
 	}
 	v.faults.mu.Lock()
 	defer v.faults.mu.Unlock()
-	st, err := v.disk.Stats(ctx)
-	if err != nil {
-		return nil, err
+	seed := v.env.Plan.Draw("fault", v.Name(), string(k)).Index(uint64(v.faults.made))
+	for i := range list {
+		list[i].Seed = seed.Index(uint64(i))
 	}
-	d := &diskFault{v: v, kind: k, list: list, before: st.Touched[k]}
+	return v.faults.set(ctx, v, k, list)
+}
+
+// set puts the faults on the disk, counted apart from all others.
+func (s *faults) set(ctx context.Context, v *Volume, k flakey.Kind, list []flakey.Fault) (*diskFault, error) {
+	s.made++
+	d := &diskFault{v: v, kind: k, id: fmt.Sprintf("%s-%d", k, s.made), list: list}
 	for i := range d.list {
-		d.list[i].Seed = v.env.Plan.Draw("fault", v.Name(), string(k)).Index(uint64(len(v.faults.on))).Index(uint64(st.Touched[k])).Index(uint64(i))
+		d.list[i].ID = d.id
 	}
-	if err := v.disk.Set(ctx, v.faults.with(d)...); err != nil {
+	if err := v.disk.Set(ctx, s.with(d)...); err != nil {
 		return nil, err
 	}
-	v.faults.on = append(v.faults.on, d)
+	s.on = append(s.on, d)
 	return d, nil
 }
 
@@ -235,8 +242,7 @@ func (s *faults) with(more ...*diskFault) (all []flakey.Fault) {
 	return all
 }
 
-// Touched is how many requests of the disk the fault has acted on. Several of
-// one kind that are on at once count each other's.
+// Touched is how many requests of the disk the fault has acted on.
 func (d *diskFault) Touched(ctx context.Context) (int64, error) {
 	d.v.faults.mu.Lock()
 	defer d.v.faults.mu.Unlock()
@@ -244,7 +250,7 @@ func (d *diskFault) Touched(ctx context.Context) (int64, error) {
 		return d.touched, nil
 	}
 	st, err := d.v.disk.Stats(ctx)
-	return st.Touched[d.kind] - d.before, err
+	return st.TouchedBy[d.id], err
 }
 
 // Stop takes it away.
@@ -254,7 +260,7 @@ func (d *diskFault) Stop(ctx context.Context) error {
 	defer s.mu.Unlock()
 	st, err := d.v.disk.Stats(ctx)
 	if err == nil {
-		d.touched = st.Touched[d.kind] - d.before
+		d.touched = st.TouchedBy[d.id]
 		if lies(d.kind) && d.touched > 0 {
 			if s.lied == nil {
 				s.lied = map[flakey.Kind]int64{}
@@ -300,64 +306,40 @@ var _ scenario.Injected = (*diskFault)(nil)
 // fault of its own holds the request that reaches the count until on is called.
 func (v *Volume) At(of string, more int64) (<-chan struct{}, func(), error) {
 	if v.disk == nil {
-		return nil, nil, fmt.Errorf("it is on no breakable disk, so nobody counts its %s", of)
+		return nil, nil, fmt.Errorf("it is on no breakable disk, so nothing counts its %s", of)
 	}
-	w := &waiting{of: flakey.Sort(of)}
-	w.hold = &diskFault{v: v, kind: flakey.Hang, list: []flakey.Fault{{Kind: flakey.Hang, Where: flakey.Selector{Only: w.of, Skip: more - 1}}}}
 	ctx, cancel := context.WithTimeout(context.Background(), worker.Bound)
 	defer cancel()
 	v.faults.mu.Lock()
 	defer v.faults.mu.Unlock()
-	st, err := v.disk.Stats(ctx)
+	hold, err := v.faults.set(ctx, v, flakey.Hang, []flakey.Fault{{Kind: flakey.Hang, Where: flakey.Selector{Only: flakey.Sort(of), Skip: more - 1}}})
 	if err != nil {
 		return nil, nil, err
 	}
-	w.hold.before, w.at = st.Touched[flakey.Hang], came(st, w.of)+more
-	if err := v.disk.Set(ctx, v.faults.with(w.hold)...); err != nil {
-		return nil, nil, err
-	}
-	v.faults.on = append(v.faults.on, w.hold)
-	ready, over := make(chan struct{}), make(chan struct{})
-	go w.await(ready, over)
+	ready, done := make(chan struct{}), make(chan struct{})
+	go hold.await(ready, done)
 	return ready, sync.OnceFunc(func() {
-		close(over)
+		close(done)
 		ctx, cancel := context.WithTimeout(context.Background(), worker.Bound)
 		defer cancel()
-		_ = w.hold.Stop(ctx) // of a disk without power there is nothing to take away
+		_ = hold.Stop(ctx) // of a disk without power there is nothing to take away
 	}), nil
 }
 
-// waiting is who waits for a count.
-type waiting struct {
-	of   flakey.Sort
-	at   int64 // the count
-	hold *diskFault
-}
-
-// came is how many requests of a sort a disk has got.
-func came(st flakey.Stats, of flakey.Sort) int64 {
-	if of == flakey.Flushes {
-		return st.Flushes
-	}
-	return st.Writes + st.Discards + st.Zeroes
-}
-
-// await closes ready when the request that reaches the count is held. A disk
-// says how many hang, not which: others may, of another count or another hang,
-// but not before so many have come.
-func (w *waiting) await(ready, over chan struct{}) {
+// await closes ready when the fault has touched a request.
+func (d *diskFault) await(ready, done chan struct{}) {
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	for {
 		select {
-		case <-over:
+		case <-done:
 			return
 		case <-tick.C:
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), worker.Bound)
-		st, err := w.hold.v.disk.Stats(ctx)
+		n, err := d.Touched(ctx)
 		cancel()
-		if err == nil && st.Touched[flakey.Hang] > w.hold.before && came(st, w.of) >= w.at {
+		if err == nil && n > 0 {
 			close(ready)
 			return
 		}

@@ -20,6 +20,7 @@ type fault struct {
 	what    seed.Seed
 	seen    atomic.Uint64 // requests that it could have touched
 	touched atomic.Int64  // and has
+	byID    *atomic.Int64 // where those are counted that have its ID
 	gone    chan struct{} // closed when it is taken away
 }
 
@@ -94,7 +95,7 @@ func (m *Medium) arm(f flakey.Fault, i int) *fault {
 		s = m.o.Seed.For("fault").Index(uint64(i))
 	}
 	s = s.For(string(f.Kind))
-	armed := &fault{Fault: f, kind: indexOf(f.Kind), hi: m.o.Size, chance: s.For("whether"), what: s.For("what"), gone: make(chan struct{})}
+	armed := &fault{Fault: f, kind: indexOf(f.Kind), hi: m.o.Size, chance: s.For("whether"), what: s.For("what"), byID: m.n.of(f.ID), gone: make(chan struct{})}
 	armed.lo = int64(f.Where.FromSector) * flakey.SectorSize
 	if f.Where.ToSector != 0 {
 		armed.hi = int64(f.Where.ToSector) * flakey.SectorSize
@@ -170,6 +171,7 @@ func (f *fault) take(m *Medium, off, n int64) (i uint64, ok bool) {
 		}
 		if f.touched.CompareAndSwap(t, t+1) {
 			m.n.touched[f.kind].Add(1)
+			f.byID.Add(1)
 			return i, true
 		}
 	}
@@ -180,4 +182,5 @@ func (f *fault) take(m *Medium, off, n int64) (i uint64, ok bool) {
 func (f *fault) giveBack(m *Medium) {
 	f.touched.Add(-1)
 	m.n.touched[f.kind].Add(-1)
+	f.byID.Add(-1)
 }

@@ -80,6 +80,35 @@ type counters struct {
 	readBytes, writtenBytes                  atomic.Int64
 	evicted                                  atomic.Int64
 	touched                                  [kinds]atomic.Int64 // in the order of flakey.Kinds
+
+	mu   sync.Mutex
+	byID map[string]*atomic.Int64 // touched, of the faults that have an ID
+}
+
+// of is the counter of the faults with that ID.
+func (c *counters) of(id string) *atomic.Int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.byID == nil {
+		c.byID = map[string]*atomic.Int64{}
+	}
+	if c.byID[id] == nil {
+		c.byID[id] = new(atomic.Int64)
+	}
+	return c.byID[id]
+}
+
+// each is what the counters of all IDs show.
+func (c *counters) each() map[string]int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	all := map[string]int64{}
+	for id, n := range c.byID {
+		if id != "" {
+			all[id] = n.Load()
+		}
+	}
+	return all
 }
 
 // New makes an empty medium: it reads as zeros.
@@ -116,7 +145,7 @@ func (m *Medium) Stats() flakey.Stats {
 		Discards: m.n.discards.Load(), Zeroes: m.n.zeroes.Load(),
 		ReadBytes: m.n.readBytes.Load(), WrittenBytes: m.n.writtenBytes.Load(),
 		Dirty: m.dirtyBytes.Load(), Memory: m.arena.backed(), Evicted: m.n.evicted.Load(),
-		Touched: map[flakey.Kind]int64{},
+		Touched: map[flakey.Kind]int64{}, TouchedBy: m.n.each(),
 	}
 	for i, k := range flakey.Kinds() {
 		if n := m.n.touched[i].Load(); n > 0 {
