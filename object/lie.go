@@ -3,6 +3,7 @@ package object
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 
 	"github.com/seed-1b600011/assay/refstore"
@@ -27,6 +28,7 @@ var errNoLies = errors.New("only the reference store can be told to lie")
 func registerLie(r *scenario.Registry) {
 	r.Fault(scenario.Fault{
 		Name: lieName, Doc: "the reference store damages what it has acknowledged; what it damaged stays so", Target: scenario.BucketKind, Options: lie{},
+		Shown: shown,
 		Inject: func(ctx context.Context, e *scenario.Env, l scenario.Live, options any) (scenario.Injected, error) {
 			b, o := l.(*Bucket), options.(*lie)
 			if b.store.server == nil {
@@ -42,6 +44,21 @@ func registerLie(r *scenario.Registry) {
 			return &toldLie{told: told}, nil
 		},
 	})
+}
+
+// shown returns why no check of the plan could see a lie: a listing that is wrong
+// shows in a listing only.
+func shown(s *scenario.Spec, use scenario.FaultUse) error {
+	kind := use.Options.(*lie).Kind
+	if kind != string(refstore.ListHides) && kind != string(refstore.ListInvents) {
+		return nil
+	}
+	for _, c := range s.Checks {
+		if c.Check.Name == "check-list" && (c.Aim.On == "" || use.Aim.On == "" || c.Aim.On == use.Aim.On) {
+			return nil
+		}
+	}
+	return fmt.Errorf("nothing can show a lie of kind %s without check-list", kind)
 }
 
 // toldLie is a lie that is on.
