@@ -101,6 +101,7 @@ func (v *Volume) beginOps(ctx context.Context, good history.Phase, records ...hi
 		}
 		o.ids = append(o.ids, id)
 	}
+	v.begun.Add(int64(len(o.ids)))
 	v.atWork.Add(int64(len(o.ids)))
 	o.began = time.Now()
 	return o, nil

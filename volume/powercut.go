@@ -101,9 +101,10 @@ func registerKill(r *scenario.Registry) {
 type paused struct {
 	v       *Volume
 	stopped int64 // commands, and operations that were under way
+	begun   int64 // operations, when it began
 }
 
-func (v *Volume) pause() paused {
+func (v *Volume) pause() *paused {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	for c := range v.commands {
@@ -112,12 +113,15 @@ func (v *Volume) pause() paused {
 	if v.worker != nil {
 		_ = v.worker.Freeze()
 	}
-	return paused{v, int64(len(v.commands)) + v.atWork.Load()}
+	return &paused{v, int64(len(v.commands)) + v.atWork.Load(), v.begun.Load()}
 }
 
-func (p paused) Touched(context.Context) (int64, error) { return p.stopped, nil }
+// Touched is how many commands and operations had to wait.
+func (p *paused) Touched(context.Context) (int64, error) { return p.stopped, nil }
 
-func (p paused) Stop(context.Context) error {
+// Stop lets them go on.
+func (p *paused) Stop(context.Context) error {
+	p.stopped += p.v.begun.Load() - p.begun
 	p.v.mu.Lock()
 	defer p.v.mu.Unlock()
 	for c := range p.v.commands {

@@ -38,7 +38,8 @@ type Volume struct {
 
 	failing atomic.Int64 // operations since the last that was not refused
 	changes atomic.Int64 // operations that were begun and change something
-	atWork  atomic.Int64 // operations under way
+	begun   atomic.Int64 // operations, of any sort
+	atWork  atomic.Int64 // of them, those that have not ended
 	reading lately
 
 	// Of the checks of a run, which come one after the other:

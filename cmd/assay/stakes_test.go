@@ -30,8 +30,6 @@ func TestStakes(t *testing.T) {
 		"the cut of one volume takes nothing from another": {two + "  tests: [write-files: {on: b}, rewrite-files: {on: b, sync: none}, write-files: {on: a}]\n" +
 			"  faults: [drop-writes: {on: b, after: {operations: 20}}, power-cut: {on: a, after: {operations: 50}}]\n  checks: [check-files]\n",
 			1, []string{"b 0000", "drop-writes touched"}},
-		"an idle fault beside another of its kind": {one + "  tests: [write-files]\n  faults: [delay: {time: 1ms}, delay: {time: 1ms, sectors: 90000-90008}]\n  checks: [check-files]\n",
-			3, []string{"fault delay touched nothing"}},
 		"a bucket beside a volume whose power fails": {"  required: {buckets: 1, volumes: [{device: soft, size: 64M}]}\n  files: {count: 4, size: 64K}\n  objects: {count: 40, size: 1K}\n" +
 			"  tests: [put, write-files]\n  faults: [power-cut: {after: {operations: 50}}]\n  checks: [check-content, check-files]\n",
 			0, nil},

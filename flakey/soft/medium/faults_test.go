@@ -390,6 +390,28 @@ func TestCountGoesOn(t *testing.T) {
 	errno(t, "anew", read(), syscall.EIO)
 }
 
+// TestTouchedBy: each fault has a count of its own by its ID, also where there
+// are several of a kind, and keeps it through a power cut and when it has gone.
+func TestTouchedBy(t *testing.T) {
+	m := striped(t, 512)
+	set(t, m, flakey.Fault{Kind: flakey.ErrorReads, ID: "all"},
+		flakey.Fault{Kind: flakey.ErrorReads, ID: "idle", Where: flakey.Selector{FromSector: 8, ToSector: 16}})
+	b := make([]byte, sector)
+	for range 3 {
+		errno(t, "read", m.ReadAt(b, 0), syscall.EIO)
+	}
+	set(t, m)
+	after, _, err := m.Cut(flakey.Keep{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { after.Close() })
+	if got := after.Stats().TouchedBy; len(got) != 2 || got["all"] != 3 || got["idle"] != 0 {
+		t.Errorf("touched by %v, want all 3 and idle 0", got)
+	}
+	touched(t, after, flakey.ErrorReads, 3)
+}
+
 func TestFaultsTogether(t *testing.T) {
 	m := striped(t, 512)
 	set(t, m,
