@@ -40,7 +40,7 @@ func TestMain(m *testing.M) {
 }
 
 // bound is how long a test waits for what happens by itself.
-const bound = 60 * time.Second
+const bound = 5 * time.Minute
 
 // process is the program as a daemon starts it.
 type process struct {

@@ -171,12 +171,13 @@ func TestReadPaths(t *testing.T) {
 }
 
 // TestSpread: paths of a file do not all begin at once, those of commands do.
+// When a check was due does not depend on when it was done.
 func TestSpread(t *testing.T) {
 	t.Parallel()
-	dues := make(chan time.Time, 16)
+	checked := make(chan Event, 1024)
 	c, err := New(Options{Events: func(e Event) {
 		if e.Kind == Checked {
-			dues <- e.Due
+			checked <- e
 		}
 	}})
 	if err != nil {
@@ -184,10 +185,23 @@ func TestSpread(t *testing.T) {
 	}
 	defer c.Close()
 	dir, began := t.TempDir(), time.Now()
-	c.StartAll([]Entry{{dir + "/a", time.Second, Stat}, {dir + "/b", time.Second, Stat}, {dir + "/c", time.Second, Stat}, {dir + "/d", time.Second, Stat}})
-	first := <-dues
-	for i := 1; i < 4; i++ {
-		if gap := (<-dues).Sub(first); gap < time.Duration(i)*250*time.Millisecond || first.Before(began) {
+	var all []Entry
+	for _, name := range []string{"a", "b", "c", "d"} {
+		all = append(all, Entry{filepath.Join(dir, name), time.Second, Stat})
+	}
+	c.StartAll(all)
+	due := map[string]time.Time{} // of each path's first check
+	for len(due) < len(all) {
+		if e := <-checked; due[e.Path].IsZero() {
+			due[e.Path] = e.Due
+		}
+	}
+	first := due[all[0].Path]
+	if first.Before(began) {
+		t.Errorf("the first check was due %v before it was asked for", began.Sub(first))
+	}
+	for i, e := range all {
+		if gap := due[e.Path].Sub(first); gap < time.Duration(i)*250*time.Millisecond {
 			t.Errorf("check %d was due %v after the first", i, gap)
 		}
 	}

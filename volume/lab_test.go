@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 }
 
 // guard ends a test that hangs; it asserts nothing.
-const guard = 4 * time.Minute
+const guard = 20 * time.Minute
 
 // full is whether the full counts are wanted.
 func full() bool { return os.Getenv("ASSAY_FULL") != "" }
@@ -118,7 +118,7 @@ func (l *lab) nothingLeft() {
 		l.Error(err)
 	}
 	var left []string
-	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(guard); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		if left = l.left(); len(left) == 0 {
 			return
 		}
@@ -268,7 +268,7 @@ func (l *lab) wants(out *scenario.Outcome, v verdict.Verdict, why string) {
 
 // on is the beginning of a scenario with one volume.
 func on(volume string) string {
-	return fmt.Sprintf("- name: test\n  timeout: 10m\n  required: {volumes: [{%s}]}\n", volume)
+	return fmt.Sprintf("- name: test\n  timeout: 30m\n  required: {volumes: [{%s}]}\n", volume)
 }
 
 // onDisk is the same, of a soft disk with a file system.
@@ -290,6 +290,15 @@ func began(out *scenario.Outcome, fault string) (n int) {
 	for _, f := range out.Faults {
 		if f.Name == fault {
 			n += f.Began
+		}
+	}
+	return n
+}
+
+func touched(out *scenario.Outcome, fault string) (n int64) {
+	for _, f := range out.Faults {
+		if f.Name == fault {
+			n += f.Touched
 		}
 	}
 	return n

@@ -123,9 +123,9 @@ func behave(t *testing.T, fs string, fault flakey.Fault) row {
 	if err := d.Set(t.Context(), fault); err != nil {
 		t.Fatal(err)
 	}
-	patience := hangBound
+	bound := hangBound
 	if fault.Kind == flakey.Hang {
-		patience = 3 * time.Second // as nothing will come
+		bound = 3 * time.Second // as nothing will come
 	}
 	hung := false
 	for _, word := range []string{"write", "fsync", "fsync", "read"} {
@@ -137,7 +137,7 @@ func behave(t *testing.T, fs string, fault flakey.Fault) row {
 		select {
 		case a := <-answers:
 			r.cells = append(r.cells, a)
-		case <-time.After(patience):
+		case <-time.After(bound):
 			r.cells = append(r.cells, "hangs")
 			hung = true
 		}

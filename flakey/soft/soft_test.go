@@ -70,7 +70,7 @@ func allUndoes() map[string]machine.Undo {
 
 func (l *lab) clean(t testing.TB) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), hangBound)
 	defer cancel()
 	if err := machine.Clean(ctx, l.dir, allUndoes(), func(machine.Cleaned) {}); err != nil {
 		t.Error(err)
@@ -119,8 +119,10 @@ func children(dir string) []string {
 	return left
 }
 
-// hangBound is the promise of the package: nothing hangs for longer.
-const hangBound = 30 * time.Second
+// hangBound is after how long a test takes what it waits for to hang. The package
+// promises 30 s; beside other work anything may take longer, and no test is to
+// say how much.
+const hangBound = 5 * time.Minute
 
 // eventually waits for what happens by itself.
 func eventually(t testing.TB, what string, is func() bool) {

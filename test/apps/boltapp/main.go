@@ -1,6 +1,6 @@
 // Command boltapp is a database application for power cuts to hit.
 //
-//	boltapp work FILE [nosync]   commits transactions for ever; prints the number of each once it is committed
+//	boltapp work FILE [nosync]   commits a transaction for each line of standard input; prints its number once it is committed
 //	boltapp check FILE           checks the whole file; prints the number of the last transaction in it
 //
 // Every transaction overwrites twenty random keys and sets the counter. check
@@ -8,6 +8,7 @@
 package main
 
 import (
+	"bufio"
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
@@ -47,7 +48,8 @@ func work(path string, nosync bool) error {
 	}
 	random := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 1))
 	last, err := read(db)
-	for n := last + 1; err == nil; n++ {
+	asked := bufio.NewScanner(os.Stdin)
+	for n := last + 1; err == nil && asked.Scan(); n++ {
 		err = db.Update(func(tx *bolt.Tx) error {
 			b, err := tx.CreateBucketIfNotExists(bucket)
 			if err != nil {
