@@ -26,6 +26,7 @@ type decoder struct {
 	choose   func(at path, n int) int // one of n alternatives; nil: check all
 	between  func(at path, lo, hi int64) int64
 	scale    float64 // factor of every Amount; 0 is 1
+	secret   bool    // nothing of what is read may be in a problem
 }
 
 // path names a choice: the keys and indexes that lead to it.
@@ -43,8 +44,18 @@ type shaped interface {
 type Validator interface{ Validate() error }
 
 func (d *decoder) problem(n *yaml.Node, format string, args ...any) {
-	d.problems = append(d.problems, Problem{d.file, n.Line, n.Column, fmt.Sprintf(format, args...)})
+	text := fmt.Sprintf(format, args...)
+	if d.secret && n.Value != "" {
+		text = strings.ReplaceAll(text, strconv.Quote(n.Value), hidden)
+		if strings.Contains(text, n.Value) {
+			text = "this is not what belongs here"
+		}
+	}
+	d.problems = append(d.problems, Problem{d.file, n.Line, n.Column, text})
 }
+
+// hidden stands for what is in a file of secrets.
+const hidden = "(not shown)"
 
 // value decodes n into v, which must be settable.
 func (d *decoder) value(n *yaml.Node, v reflect.Value, at path) {
