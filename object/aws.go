@@ -93,7 +93,7 @@ func failed(doing string, err error) error {
 		e.Status = answer.HTTPStatusCode()
 	}
 	var api smithy.APIError
-	if errors.As(err, &api) && api.ErrorCode() != "UnknownError" && api.ErrorCode() != madeUp(e.Status) {
+	if errors.As(err, &api) && !madeUp(api, e.Status) {
 		e.Code, e.Message = clean(api.ErrorCode()), clean(api.ErrorMessage())
 	}
 	var cause *net.OpError
@@ -103,9 +103,13 @@ func failed(doing string, err error) error {
 	return e
 }
 
-// madeUp is the code that the SDK makes of a status where the answer held no
-// S3 error.
-func madeUp(status int) string { return strings.ReplaceAll(http.StatusText(status), " ", "") }
+// madeUp reports whether the SDK has made the error of a status, as there was no
+// S3 error in the answer.
+func madeUp(api smithy.APIError, status int) bool {
+	text := http.StatusText(status)
+	ofStatus := api.ErrorCode() == strings.ReplaceAll(text, " ", "") && (api.ErrorMessage() == "" || api.ErrorMessage() == text)
+	return ofStatus || api.ErrorCode() == "UnknownError"
+}
 
 func (c *awsClient) CreateBucket(ctx context.Context, bucket, location string) error {
 	in := &s3.CreateBucketInput{Bucket: &bucket}

@@ -290,22 +290,38 @@ func (d *decoder) bounds(n *yaml.Node, f field) {
 	if f.enum != nil && v.Kind() == reflect.String && !slices.Contains(f.enum, v.String()) {
 		d.unknown(n, f.name, f.enum)
 	}
-	var x float64
-	switch {
-	case v.CanInt():
-		x = float64(v.Int())
-	case v.CanUint():
-		x = float64(v.Uint())
-	case v.CanFloat():
-		x = v.Float()
-	default:
+	if r, ok := v.Addr().Interface().(ends); ok {
+		lowest, highest := r.ends()
+		d.within(n, f, float64(lowest))
+		d.within(n, f, float64(highest))
 		return
 	}
+	switch {
+	case v.CanInt():
+		d.within(n, f, float64(v.Int()))
+	case v.CanUint():
+		d.within(n, f, float64(v.Uint()))
+	case v.CanFloat():
+		d.within(n, f, v.Float())
+	}
+}
+
+// ends is a range; both of its ends are held to the bounds.
+type ends interface {
+	ends() (lowest, highest int64)
+}
+
+// within holds one number of a field to its tags.
+func (d *decoder) within(n *yaml.Node, f field, x float64) {
+	text, bound := n.Value, func(v float64) any { return v }
+	if f.typ == reflect.TypeFor[Range[Size]]() {
+		text, bound = Size(x).String(), func(v float64) any { return Size(v) }
+	}
 	if f.min != nil && x < *f.min {
-		d.problem(n, "%s: %s is at least %v", n.Value, f.name, *f.min)
+		d.problem(n, "%s: %s is at least %v", text, f.name, bound(*f.min))
 	}
 	if f.max != nil && x > *f.max {
-		d.problem(n, "%s: %s is at most %v", n.Value, f.name, *f.max)
+		d.problem(n, "%s: %s is at most %v", text, f.name, bound(*f.max))
 	}
 }
 
