@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -36,10 +37,11 @@ type awsClient struct {
 // NewClient is a client of the store at e.
 func NewClient(e Endpoint) Client { return newClient(e, headerPatience) }
 
-// newClient is a client that waits for the beginning of an answer for at most
-// limit, and never longer than headerPatience.
+// newClient is a client that waits for the beginning of an answer for limit, but
+// at least for probePatience and at most for headerPatience: a store that is slow
+// is not away.
 func newClient(e Endpoint, limit time.Duration) Client {
-	limit = min(limit, headerPatience)
+	limit = min(max(limit, probePatience), headerPatience)
 	region := e.Region
 	if region == "" {
 		region = "us-east-1"
@@ -97,8 +99,13 @@ func failed(doing string, err error) error {
 		e.Code, e.Message = clean(api.ErrorCode()), clean(api.ErrorMessage())
 	}
 	var cause *net.OpError
-	if e.Status == 0 && errors.As(err, &cause) {
-		e.Err = cause // without the SDK's own words around it
+	var sending *url.Error
+	switch { // without the SDK's own words around it
+	case e.Status != 0:
+	case errors.As(err, &cause):
+		e.Err = cause
+	case errors.As(err, &sending):
+		e.Err = sending.Err
 	}
 	return e
 }

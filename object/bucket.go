@@ -80,7 +80,7 @@ func (b *Bucket) Delete(ctx context.Context, o Object) error {
 		ours := b.deletes.begin(o.Index)
 		err := b.client.Delete(ctx, b.real, o.Key)
 		if only := b.deletes.end(o.Index, ours, phaseOf(err) == history.Unknown); only && there && Absent(err) {
-			b.refused("delete of an object that was put and by nobody deleted", err)
+			b.refused(ctx, "delete of an object that was put and by nobody deleted", err)
 		}
 		return err
 	})
@@ -112,7 +112,7 @@ func (b *Bucket) do(ctx context.Context, r history.Record, size int64, request f
 	}
 	if failure != nil {
 		size = 0 // how much of it has moved is not known
-		b.refused(r.Verb, failure)
+		b.refused(ctx, r.Verb, failure)
 	}
 	b.env.Meter.Operation(ctx, ended, size, took)
 	return failure == nil, away
@@ -137,9 +137,9 @@ func (b *Bucket) passed(ctx context.Context, l leave, failure error) error {
 
 // refused counts an operation that the store did not do, by what it said
 // instead.
-func (b *Bucket) refused(what string, failure error) {
+func (b *Bucket) refused(ctx context.Context, what string, failure error) {
 	var e *Error
-	if errors.As(failure, &e) {
+	if ctx.Err() == nil && errors.As(failure, &e) {
 		b.env.Meter.Refused(what+": "+e.Answer(), e.said())
 	}
 }
@@ -164,7 +164,7 @@ func (b *Bucket) Get(ctx context.Context, o Object) error {
 		r = seen.Record(content.ObjectID(b.real + "/" + o.Key))
 		r.Op, r.Verb, r.Target, r.Object = op, "get", b.real, o.Key
 	} else {
-		b.refused("get", failure)
+		b.refused(ctx, "get", failure)
 	}
 	err = b.env.History.Append(r)
 	if failure == nil && err == nil {
@@ -191,7 +191,7 @@ func (b *Bucket) List(ctx context.Context, after string, limit int) error {
 	ended := history.Observed
 	if failure != nil {
 		ended = phaseOf(failure)
-		b.refused("list", failure)
+		b.refused(ctx, "list", failure)
 	}
 	away := b.passed(ctx, l, failure)
 	b.env.Meter.Operation(ctx, ended, 0, took)

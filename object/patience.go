@@ -40,7 +40,7 @@ type standing struct {
 	since  time.Time // of the last answer that told something, or when asking began
 	moved  time.Time // when bytes of a body last moved
 	last   error     // the last failure since then that told nothing; nil: none
-	failed time.Time // when the first request that failed so was sent
+	failed time.Time // when requests began to fail so
 	spent  bool      // patience has ended, and nothing was told since
 	drawn  uint64
 	word   time.Duration // of silence at which the next word is due
@@ -93,7 +93,9 @@ func (s *standing) ask(ctx context.Context, verb string, hasty bool, request fun
 	s.enter()
 	defer s.exit()
 	began := time.Now()
+	var since time.Time
 	for try := 1; ; try++ {
+		sent := time.Now()
 		err := s.once(ctx, request)
 		kind := answerOf(err)
 		if kind == telling {
@@ -105,8 +107,11 @@ func (s *standing) ask(ctx context.Context, verb string, hasty bool, request fun
 		if err := s.dead(); err != nil {
 			return err
 		}
-		after := time.Since(began)
-		if after >= s.bound(kind) || (hasty || s.inVain()) && (try >= hastyTries || after >= probePatience) {
+		if try == 1 {
+			since = failing(kind, sent)
+		}
+		after := time.Since(since)
+		if after >= s.bound(kind) || (hasty || s.inVain()) && (try >= hastyTries || time.Since(began) >= probePatience) {
 			s.spend(began)
 			return &errAway{s.place, kind, after, err}
 		}
@@ -115,6 +120,19 @@ func (s *standing) ask(ctx context.Context, verb string, hasty bool, request fun
 			return err
 		}
 	}
+}
+
+// failing is since when the store has been away, if the first request that shows
+// it was sent then and has failed now. One that refuses was there until now; how
+// long the body took that was lost is not all held against the store.
+func failing(kind answer, sent time.Time) time.Time {
+	now := time.Now()
+	if earliest := now.Add(-headerPatience); kind == silent && sent.After(earliest) {
+		return sent
+	} else if kind == silent {
+		return earliest
+	}
+	return now
 }
 
 // once makes a request once. Where patience has been in vain already, and
@@ -172,10 +190,10 @@ func (s *standing) exit() {
 func (s *standing) answered(err error, began time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if answerOf(err) != telling {
+	if kind := answerOf(err); kind != telling {
 		if s.last == nil {
-			s.failed = began
-			if s.since.After(began) {
+			s.failed = failing(kind, began)
+			if s.since.After(s.failed) {
 				s.failed = s.since
 			}
 		}

@@ -228,6 +228,35 @@ func TestOldFailure(t *testing.T) {
 	})
 }
 
+// TestSlowRefusal: a request that took long before it was refused, or whose body
+// was lost after long, shows once that the store is there.
+func TestSlowRefusal(t *testing.T) {
+	for _, failure := range []error{errExpired, errSlow, errReset} {
+		synctest.Test(t, func(t *testing.T) {
+			s, _ := heard(0)
+			l, err := s.pass(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Hour)
+			if err := s.passed(t.Context(), l, failure); err != nil {
+				t.Errorf("%v in a test: %v", failure, err)
+			}
+			tries := 0
+			err = s.ask(t.Context(), "get", false, func(context.Context) error {
+				if tries++; tries == 2 {
+					return nil
+				}
+				time.Sleep(time.Hour)
+				return failure
+			})
+			if err != nil {
+				t.Errorf("%v in a check: %v", failure, err)
+			}
+		})
+	}
+}
+
 // TestDeletes: only a delete beside which no other can take effect is alone.
 func TestDeletes(t *testing.T) {
 	var d deletes
