@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -28,12 +29,19 @@ const (
 // checksum is added: content knows itself, and what a checksum in the request
 // would find is for the checks to find.
 type awsClient struct {
-	s3     *s3.Client
-	region string
+	s3        *s3.Client
+	region    string
+	firstByte time.Duration // until the answer has begun
 }
 
 // NewClient is a client of the store at e.
-func NewClient(e Endpoint) Client {
+func NewClient(e Endpoint) Client { return newClient(e, headerPatience) }
+
+// newClient is a client that waits for the beginning of an answer for limit, but
+// at least for probePatience and at most for headerPatience: a store that is slow
+// is not away.
+func newClient(e Endpoint, limit time.Duration) Client {
+	limit = min(max(limit, probePatience), headerPatience)
 	region := e.Region
 	if region == "" {
 		region = "us-east-1"
@@ -41,14 +49,15 @@ func NewClient(e Endpoint) Client {
 	transport := &http.Transport{
 		DialContext:           (&net.Dialer{Timeout: dialPatience}).DialContext,
 		TLSHandshakeTimeout:   dialPatience,
-		ResponseHeaderTimeout: headerPatience,
+		ResponseHeaderTimeout: limit,
+		TLSClientConfig:       e.tls(),
 		MaxIdleConnsPerHost:   256,
 		IdleConnTimeout:       30 * time.Second,
 		DisableCompression:    true,
 		WriteBufferSize:       32 << 10,
 		ReadBufferSize:        32 << 10,
 	}
-	return &awsClient{region: region, s3: s3.New(s3.Options{
+	return &awsClient{region: region, firstByte: limit, s3: s3.New(s3.Options{
 		BaseEndpoint:               aws.String(e.URL()),
 		Region:                     region,
 		Credentials:                aws.NewCredentialsCache(credentials.NewStaticCredentialsProvider(e.AccessKey, e.SecretKey, "")),
@@ -86,19 +95,28 @@ func failed(doing string, err error) error {
 		e.Status = answer.HTTPStatusCode()
 	}
 	var api smithy.APIError
-	if errors.As(err, &api) && api.ErrorCode() != "UnknownError" && api.ErrorCode() != madeUp(e.Status) {
-		e.Code = api.ErrorCode()
+	if errors.As(err, &api) && !madeUp(api, e.Status) {
+		e.Code, e.Message = clean(api.ErrorCode()), clean(api.ErrorMessage())
 	}
 	var cause *net.OpError
-	if e.Status == 0 && errors.As(err, &cause) {
-		e.Err = cause // without the SDK's own words around it
+	var sending *url.Error
+	switch { // without the SDK's own words around it
+	case e.Status != 0:
+	case errors.As(err, &cause):
+		e.Err = cause
+	case errors.As(err, &sending):
+		e.Err = sending.Err
 	}
 	return e
 }
 
-// madeUp is the code that the SDK makes of a status where the answer held no
-// S3 error.
-func madeUp(status int) string { return strings.ReplaceAll(http.StatusText(status), " ", "") }
+// madeUp reports whether the SDK has made the error of a status, as there was no
+// S3 error in the answer.
+func madeUp(api smithy.APIError, status int) bool {
+	text := http.StatusText(status)
+	ofStatus := api.ErrorCode() == strings.ReplaceAll(text, " ", "") && (api.ErrorMessage() == "" || api.ErrorMessage() == text)
+	return ofStatus || api.ErrorCode() == "UnknownError"
+}
 
 func (c *awsClient) CreateBucket(ctx context.Context, bucket, location string) error {
 	in := &s3.CreateBucketInput{Bucket: &bucket}
@@ -118,12 +136,12 @@ func (c *awsClient) DeleteBucket(ctx context.Context, bucket string) error {
 }
 
 // patience bounds a request that moves size bytes.
-func patience(ctx context.Context, size int64) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(ctx, headerPatience+time.Duration(size/slowest)*time.Second)
+func (c *awsClient) patience(ctx context.Context, size int64) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, c.firstByte+time.Duration(size/slowest)*time.Second)
 }
 
 func (c *awsClient) Put(ctx context.Context, bucket, key string, body io.ReadSeeker, size int64) error {
-	ctx, cancel := patience(ctx, size)
+	ctx, cancel := c.patience(ctx, size)
 	defer cancel()
 	_, err := c.s3.PutObject(ctx, &s3.PutObjectInput{Bucket: &bucket, Key: &key, Body: body, ContentLength: &size},
 		s3.WithAPIOptions(v4.SwapComputePayloadSHA256ForUnsignedPayloadMiddleware))
@@ -131,40 +149,83 @@ func (c *awsClient) Put(ctx context.Context, bucket, key string, body io.ReadSee
 }
 
 func (c *awsClient) Get(ctx context.Context, bucket, key string) (io.ReadCloser, int64, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
 	out, err := c.s3.GetObject(ctx, &s3.GetObjectInput{Bucket: &bucket, Key: &key})
 	if err != nil {
+		cancel(nil)
 		return nil, 0, failed("get "+bucket+"/"+key, err)
 	}
 	if out.ContentLength == nil {
 		out.Body.Close()
+		cancel(nil)
 		return nil, 0, failed("get "+bucket+"/"+key, errors.New("the answer has no Content-Length"))
 	}
-	return out.Body, *out.ContentLength, nil
+	return hurried(out.Body, c.firstByte, cancel), *out.ContentLength, nil
+}
+
+// errStalled is why the body of an answer was given up.
+var errStalled = errors.New("the body of the answer has stopped")
+
+// hurriedBody is the body of an answer that is given up when no byte of it
+// comes for too long.
+type hurriedBody struct {
+	io.ReadCloser
+	longest time.Duration
+	timer   *time.Timer
+	cancel  context.CancelCauseFunc
+}
+
+func hurried(body io.ReadCloser, longest time.Duration, cancel context.CancelCauseFunc) *hurriedBody {
+	return &hurriedBody{body, longest, time.AfterFunc(longest, func() { cancel(errStalled) }), cancel}
+}
+
+// Read reads what has come.
+func (h *hurriedBody) Read(p []byte) (int, error) {
+	n, err := h.ReadCloser.Read(p)
+	if n > 0 {
+		h.timer.Reset(h.longest)
+	}
+	return n, err
+}
+
+// Close ends the request.
+func (h *hurriedBody) Close() error {
+	h.timer.Stop()
+	err := h.ReadCloser.Close()
+	h.cancel(nil)
+	return err
 }
 
 func (c *awsClient) Delete(ctx context.Context, bucket, key string) error {
-	ctx, cancel := patience(ctx, 0)
+	ctx, cancel := c.patience(ctx, 0)
 	defer cancel()
 	_, err := c.s3.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &bucket, Key: &key})
 	return failed("delete "+bucket+"/"+key, err)
 }
 
 func (c *awsClient) DeleteMany(ctx context.Context, bucket string, keys []string) error {
-	ctx, cancel := patience(ctx, 0)
+	ctx, cancel := c.patience(ctx, 0)
 	defer cancel()
 	in := &s3.DeleteObjectsInput{Bucket: &bucket, Delete: &types.Delete{Quiet: aws.Bool(true)}}
 	for _, key := range keys {
 		in.Delete.Objects = append(in.Delete.Objects, types.ObjectIdentifier{Key: &key})
 	}
 	out, err := c.s3.DeleteObjects(ctx, in)
-	if err == nil && len(out.Errors) > 0 {
-		err = errors.New(aws.ToString(out.Errors[0].Key) + ": " + aws.ToString(out.Errors[0].Code))
+	if err != nil {
+		return failed("delete objects of "+bucket, err)
 	}
-	return failed("delete objects of "+bucket, err)
+	for _, e := range out.Errors {
+		if aws.ToString(e.Code) == "NoSuchKey" {
+			continue
+		}
+		return &Error{Doing: "delete " + bucket + "/" + aws.ToString(e.Key), Status: http.StatusOK, Code: clean(aws.ToString(e.Code)),
+			Message: clean(aws.ToString(e.Message)), Err: errors.New("one of several objects was not deleted")}
+	}
+	return nil
 }
 
 func (c *awsClient) List(ctx context.Context, bucket, after string, limit int) ([]Listed, bool, error) {
-	ctx, cancel := patience(ctx, 0)
+	ctx, cancel := c.patience(ctx, 0)
 	defer cancel()
 	in := &s3.ListObjectsV2Input{Bucket: &bucket, MaxKeys: aws.Int32(int32(limit))}
 	if after != "" {

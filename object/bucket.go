@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"io"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/seed-1b600011/assay/content"
 	"github.com/seed-1b600011/assay/history"
+	"github.com/seed-1b600011/assay/machine"
 	"github.com/seed-1b600011/assay/owed"
 	"github.com/seed-1b600011/assay/scenario"
 )
@@ -28,8 +28,8 @@ type Bucket struct {
 	store   *store       // where it is
 	gone    func() error // crosses the bucket off the ledger
 	have    present
+	deletes deletes
 	short   shortTags
-	failing atomic.Int64 // requests since the store last acknowledged one
 	judged  judged
 }
 
@@ -61,7 +61,7 @@ func (b *Bucket) Put(ctx context.Context, o Object) error {
 		b.short.add(o.Key, tag)
 	}
 	done, err := b.do(ctx, history.Record{Verb: "put", Object: o.Key, To: o.Size, Generation: o.Generation}, o.Size, func(ctx context.Context) error {
-		return b.client.Put(ctx, b.real, o.Key, content.NewReader(tag, o.Size), o.Size)
+		return b.client.Put(ctx, b.real, o.Key, b.store.sending(content.NewReader(tag, o.Size)), o.Size)
 	})
 	if done {
 		b.have.put(o.Index)
@@ -77,11 +77,18 @@ func (b *Bucket) Ensure(ctx context.Context, o Object) error {
 	return b.Put(ctx, o)
 }
 
-// Delete deletes an object.
+// Delete deletes an object. A store that answers that there is none, of an
+// object that nothing can have taken away, is reported.
 func (b *Bucket) Delete(ctx context.Context, o Object) error {
+	there := b.have.has(o.Index)
 	b.have.drop(o.Index)
 	_, err := b.do(ctx, history.Record{Verb: "delete", Object: o.Key}, 0, func(ctx context.Context) error {
-		return b.client.Delete(ctx, b.real, o.Key)
+		ours := b.deletes.begin(o.Index)
+		err := b.client.Delete(ctx, b.real, o.Key)
+		if only := b.deletes.end(o.Index, ours, phaseOf(err) == history.Unknown); only && there && Absent(err) {
+			b.refused(ctx, "delete of an object that was put and by nobody deleted", err)
+		}
+		return err
 	})
 	return err
 }
@@ -91,20 +98,30 @@ func (b *Bucket) do(ctx context.Context, r history.Record, size int64, request f
 	if ctx.Err() != nil {
 		return false, context.Cause(ctx)
 	}
+	l, err := b.store.pass(ctx)
+	if err != nil {
+		return false, err
+	}
 	r.Target = b.real
 	op, err := b.env.History.Begin(r)
 	if err != nil {
-		return false, err
+		return false, errors.Join(err, b.passed(ctx, l, nil))
 	}
 	began := time.Now()
 	failure := request(ctx)
 	took := time.Since(began)
 	ended := phaseOf(failure)
-	if err := b.env.History.Append(history.Record{Op: op, Phase: ended, Detail: detail(failure)}); err != nil {
+	err = b.env.History.Append(history.Record{Op: op, Phase: ended, Detail: detail(failure)})
+	away := b.passed(ctx, l, failure)
+	if err != nil {
 		return false, err
 	}
+	if failure != nil {
+		size = 0 // how much of it has moved is not known
+		b.refused(ctx, r.Verb, failure)
+	}
 	b.env.Meter.Operation(ctx, ended, size, took)
-	return failure == nil, b.patience(ctx, failure)
+	return failure == nil, away
 }
 
 func detail(err error) []byte {
@@ -114,33 +131,36 @@ func detail(err error) []byte {
 	return []byte(err.Error())
 }
 
-// maxFailing is how many requests in a row may fail while no fault is on
-// before a test gives up: the store is gone, and the rest would only take time.
-const maxFailing = 64
-
-func (b *Bucket) patience(ctx context.Context, failure error) error {
-	if failure == nil || b.env.FaultsOn() > 0 {
-		b.failing.Store(0)
+// passed ends the leave of an operation. While a fault is on nothing is held
+// against the store.
+func (b *Bucket) passed(ctx context.Context, l leave, failure error) error {
+	if failure != nil && b.env.FaultsOn() > 0 {
+		b.store.pardoned(l)
 		return nil
 	}
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
+	return b.store.passed(ctx, l, failure)
+}
+
+// refused counts an operation that the store did not do, by what it said
+// instead.
+func (b *Bucket) refused(ctx context.Context, what string, failure error) {
+	var e *Error
+	if ctx.Err() == nil && errors.As(failure, &e) {
+		b.env.Meter.Refused(what+": "+e.Answer(), e.said())
 	}
-	if err := b.store.dead(); err != nil {
-		return err
-	}
-	if n := b.failing.Add(1); n >= maxFailing {
-		return fmt.Errorf("the last %d requests to %s failed, and no fault is on: %w", n, b.store.place, failure)
-	}
-	return nil
 }
 
 // Get reads an object while tests run and writes what it saw into the
-// history, where a check finds it.
+// history, where a check finds it. What it saw of an answer that was not
+// complete is not written: it shows nothing of the object.
 func (b *Bucket) Get(ctx context.Context, o Object) error {
-	op, err := b.env.History.Begin(history.Record{Verb: "get", Target: b.real, Object: o.Key})
+	l, err := b.store.pass(ctx)
 	if err != nil {
 		return err
+	}
+	op, err := b.env.History.Begin(history.Record{Verb: "get", Target: b.real, Object: o.Key})
+	if err != nil {
+		return errors.Join(err, b.passed(ctx, l, nil))
 	}
 	began := time.Now()
 	seen, failure := b.view().read(ctx, o.Key, b.Tag(o.Key, o.Generation), nil)
@@ -149,75 +169,68 @@ func (b *Bucket) Get(ctx context.Context, o Object) error {
 	if failure == nil {
 		r = seen.Record(content.ObjectID(b.real + "/" + o.Key))
 		r.Op, r.Verb, r.Target, r.Object = op, "get", b.real, o.Key
+	} else {
+		b.refused(ctx, "get", failure)
 	}
-	if err := b.env.History.Append(r); err != nil {
+	err = b.env.History.Append(r)
+	if failure == nil && err == nil {
+		err = b.env.History.Append(history.Record{Op: op, Phase: history.Acknowledged})
+	}
+	away := b.passed(ctx, l, failure)
+	if err != nil {
 		return err
 	}
-	if failure == nil {
-		if err := b.env.History.Append(history.Record{Op: op, Phase: history.Acknowledged}); err != nil {
-			return err
-		}
-	}
 	b.env.Meter.Operation(ctx, r.Phase, seen.Size, took)
-	return b.patience(ctx, failure)
+	return away
 }
 
 // List reads one page of the listing. It is load: what a listing must show is
 // judged by check-list, when nothing else goes on.
 func (b *Bucket) List(ctx context.Context, after string, limit int) error {
+	l, err := b.store.pass(ctx)
+	if err != nil {
+		return err
+	}
 	began := time.Now()
 	_, _, failure := b.client.List(ctx, b.real, after, limit)
+	took := time.Since(began)
 	ended := history.Observed
 	if failure != nil {
 		ended = phaseOf(failure)
+		b.refused(ctx, "list", failure)
 	}
-	b.env.Meter.Operation(ctx, ended, 0, time.Since(began))
-	return b.patience(ctx, failure)
+	away := b.passed(ctx, l, failure)
+	b.env.Meter.Operation(ctx, ended, 0, took)
+	return away
 }
 
-// Heal waits for nothing: a store is reachable again once its faults are off.
-func (b *Bucket) Heal(context.Context) error { return b.store.dead() }
+// Heal waits for the store to answer. One that does not is for the checks to
+// tell: what reads have seen before is judged all the same.
+func (b *Bucket) Heal(ctx context.Context) error {
+	err := b.store.ask(ctx, "get", false, func(ctx context.Context) error {
+		body, _, err := b.client.Get(ctx, b.real, "assay-probe-"+machine.Token())
+		if err == nil {
+			body.Close()
+		}
+		return err
+	})
+	if isAway(err) || Absent(err) {
+		return nil
+	}
+	return err
+}
 
 // Close deletes the bucket with all that is in it, or leaves it where the run
 // keeps its targets.
 func (b *Bucket) Close(ctx context.Context) error {
 	var err error
 	if !b.env.Keep && b.store.outlives() {
-		err = empty(ctx, b.client, b.real)
+		err = empty(ctx, b.store.standing, b.client, b.real)
 	}
 	if err == nil {
 		err = b.gone()
 	}
 	return errors.Join(err, b.store.release(ctx))
-}
-
-// empty deletes a bucket and everything in it. One that is not there is no error.
-func empty(ctx context.Context, c Client, bucket string) error {
-	for {
-		page, more, err := c.List(ctx, bucket, "", 1000)
-		if Absent(err) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		keys := make([]string, len(page))
-		for i, o := range page {
-			keys[i] = o.Key
-		}
-		if len(keys) > 0 {
-			if err := c.DeleteMany(ctx, bucket, keys); err != nil {
-				return err
-			}
-		}
-		if !more {
-			break
-		}
-	}
-	if err := c.DeleteBucket(ctx, bucket); err != nil && !Absent(err) {
-		return err
-	}
-	return nil
 }
 
 // view is a place at which the bucket's objects can be looked at: the bucket
@@ -227,31 +240,37 @@ type view struct {
 	client Client
 	real   string // the bucket looked at
 	prefix string // what stands before every key there
+	at     *standing
 }
 
-func (b *Bucket) view() view { return view{bucket: b, client: b.client, real: b.real} }
+func (b *Bucket) view() view {
+	return view{bucket: b, client: b.client, real: b.real, at: b.store.standing}
+}
 
 // read gets an object and classifies its bytes, streamed. want is the
-// content to expect, also what else is possible. A body that ends early or
-// breaks is what was seen of it; no answer at all is an error.
+// content to expect, also what else is possible. An answer that is not
+// complete, or is none of the store's about the object, is an error.
 func (v view) read(ctx context.Context, key string, want content.Tag, also []content.Tag) (owed.Seen, error) {
-	body, size, err := v.client.Get(ctx, v.real, v.prefix+key)
+	answered, size, err := v.client.Get(ctx, v.real, v.prefix+key)
 	if Absent(err) {
 		return owed.Seen{}, nil
 	}
 	if err != nil {
 		return owed.Seen{}, err
 	}
-	defer body.Close()
+	defer answered.Close()
 	seen := owed.Seen{Present: true, Size: size}
 	if size < content.MinPiece {
-		return v.readShort(body, seen, key, want, also)
+		return v.readShort(answered, seen, key, want, also)
 	}
 	c := content.NewClassifier(0, want, also...)
 	buffer := buffers.Get().(*[]byte)
 	defer buffers.Put(buffer)
-	n, err := io.CopyBuffer(onlyWriter{c}, onlyReader{body}, *buffer)
+	n, err := io.CopyBuffer(onlyWriter{c}, v.at.receiving(answered), *buffer)
 	seen.Spans = c.Sum()
+	if err == nil && n < size {
+		err = io.ErrUnexpectedEOF
+	}
 	if err != nil {
 		return seen, &Error{Doing: "get " + v.real + "/" + key, Err: fmt.Errorf("after %d of %d bytes: %w", n, size, err)}
 	}
@@ -273,59 +292,7 @@ func (v view) readShort(body io.Reader, seen owed.Seen, key string, want content
 	return seen, nil
 }
 
-// onlyReader and onlyWriter keep io.CopyBuffer to the pooled buffer.
-type onlyReader struct{ io.Reader }
+// onlyWriter keeps io.CopyBuffer to the pooled buffer.
 type onlyWriter struct{ io.Writer }
 
 var buffers = sync.Pool{New: func() any { b := make([]byte, 128<<10); return &b }}
-
-// present is the set of object indexes that this run has put.
-type present struct {
-	mu   sync.RWMutex
-	bits []uint64
-}
-
-func (p *present) put(i int64) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for int64(len(p.bits)) <= i/64 {
-		p.bits = append(p.bits, 0)
-	}
-	p.bits[i/64] |= 1 << (i % 64)
-}
-
-func (p *present) drop(i int64) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if i/64 < int64(len(p.bits)) {
-		p.bits[i/64] &^= 1 << (i % 64)
-	}
-}
-
-func (p *present) has(i int64) bool {
-	p.mu.RLock()
-	defer p.mu.RUnlock()
-	return i/64 < int64(len(p.bits)) && p.bits[i/64]>>(i%64)&1 != 0
-}
-
-// shortTags has, for every object that was put with a body too short to name
-// itself, all the contents that were put.
-type shortTags struct {
-	mu    sync.Mutex
-	byKey map[string][]content.Tag
-}
-
-func (s *shortTags) add(key string, t content.Tag) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.byKey == nil {
-		s.byKey = map[string][]content.Tag{}
-	}
-	s.byKey[key] = append(s.byKey[key], t)
-}
-
-func (s *shortTags) of(key string) []content.Tag {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.byKey[key][:len(s.byKey[key]):len(s.byKey[key])]
-}

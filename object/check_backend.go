@@ -30,5 +30,6 @@ func (b *Bucket) onBackend() view {
 	if b.backend == nil {
 		return b.view()
 	}
-	return view{bucket: b, client: NewClient(b.backend.Endpoint), real: b.backend.Bucket, prefix: b.real + "/"}
+	at := newStanding(b.env, "backend "+b.backend.Name+" at "+b.backend.URL(), b.store.limit)
+	return view{bucket: b, client: newClient(b.backend.Endpoint, at.limit), real: b.backend.Bucket, prefix: b.real + "/", at: at}
 }

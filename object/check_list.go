@@ -23,10 +23,8 @@ func registerList(r *scenario.Registry) {
 		},
 	}, struct{}{}, func(ctx context.Context, b *Bucket, book *owed.Book, _ struct{}) ([]verdict.Finding, error) {
 		l := listing{bucket: b, book: book}
-		if err := l.judge(ctx); err != nil {
-			return nil, err
-		}
-		return l.found, nil
+		err := l.judge(ctx)
+		return l.found, err // what complete pages have shown stands
 	})
 }
 
@@ -100,15 +98,10 @@ func (l *listing) entries(ctx context.Context) iter.Seq2[Listed, error] {
 }
 
 func (l *listing) page(ctx context.Context, after string) (page []Listed, more bool, err error) {
-	for try := range readTries {
-		if try > 0 {
-			time.Sleep(readPause)
-		}
+	err = l.bucket.store.ask(ctx, "list", false, func(ctx context.Context) (err error) {
 		page, more, err = l.bucket.client.List(ctx, l.bucket.real, after, 1000)
-		if err == nil || ctx.Err() != nil {
-			break
-		}
-	}
+		return err
+	})
 	return page, more, err
 }
 
@@ -152,7 +145,7 @@ func (l *listing) blame(kind verdict.Kind, key, promised, found string) {
 }
 
 // confirm asks for each key found once more, by a listing that begins right
-// before it.
+// before it. One that the store does not answer shows nothing.
 func (l *listing) confirm(ctx context.Context) error {
 	for i := range l.found[:min(len(l.found), secondLooks)] {
 		f := &l.found[i]
@@ -162,6 +155,9 @@ func (l *listing) confirm(ctx context.Context) error {
 		}
 		there := slices.ContainsFunc(page, func(o Listed) bool { return o.Key == f.Object })
 		f.Stable, f.Last = there == (f.Kind != verdict.Lost), time.Now()
+		if !f.Stable {
+			f.Found += changed(f.Last.Sub(f.First))
+		}
 	}
 	return nil
 }

@@ -39,21 +39,30 @@ type Listed struct {
 
 // Error is a request that did not succeed.
 type Error struct {
-	Doing  string // "put bucket/key"
-	Status int    // of HTTP; 0 if there was no answer
-	Code   string // of S3, such as NoSuchKey
-	Err    error
+	Doing   string // "put bucket/key"
+	Status  int    // of HTTP; 0 if there was no answer
+	Code    string // of S3, such as NoSuchKey
+	Message string // what the store said of it, in words
+	Err     error
 }
 
+// Error is what was asked, the store's answer and its own words.
 func (e *Error) Error() string {
 	switch {
-	case e.Status == 0:
+	case e.Code == "" && (e.Status == 0 || e.Status/100 == 2):
 		return fmt.Sprintf("%s: %v", e.Doing, e.Err)
-	case e.Code == "":
-		return fmt.Sprintf("%s: HTTP status %d %s, and no S3 error in the answer", e.Doing, e.Status, http.StatusText(e.Status))
-	default:
-		return fmt.Sprintf("%s: %s (HTTP status %d)", e.Doing, e.Code, e.Status)
+	case e.Message == "":
+		return e.Doing + ": " + e.Answer()
 	}
+	return e.Doing + ": " + e.Answer() + ": " + e.Message
+}
+
+// said is what a person reads of the error beside its Answer.
+func (e *Error) said() string {
+	if e.Code == "" && (e.Status == 0 || e.Status/100 == 2) && e.Err != nil {
+		return clean(e.Err.Error())
+	}
+	return e.Message
 }
 
 // Unwrap is the cause.
@@ -75,14 +84,6 @@ func codeOf(err error) string {
 		return e.Code
 	}
 	return ""
-}
-
-// Absent says whether the store answered that the object, or its bucket, is
-// not there. A status of 404 alone does not say it: it may come from something
-// in front of the store.
-func Absent(err error) bool {
-	code := codeOf(err)
-	return code == "NoSuchKey" || code == "NoSuchBucket"
 }
 
 // phaseOf says what an error leaves of a request: an S3 error with a status of

@@ -2,6 +2,7 @@ package object
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"slices"
@@ -39,78 +40,136 @@ func (j *judged) book(e *scenario.Env) (*owed.Book, error) {
 }
 
 const (
-	readTries   = 3                      // before an error that is the object's counts
-	readPause   = 200 * time.Millisecond // between them, and before the second look at a finding
+	readPause   = 200 * time.Millisecond // before the second look at a finding
 	secondLooks = 100                    // findings that are looked at twice
 )
 
-// judge reads every object that was ever put and holds it against what is
-// owed, many at once.
-func (v view) judge(ctx context.Context, book *owed.Book) ([]verdict.Finding, error) {
-	v.bucket.env.Meter.Enter(verdict.Judge, length(book.Objects(v.bucket.real)))
-	var mu sync.Mutex
-	var all []verdict.Finding
-	looks := 0
-	err := each(ctx, v.bucket.env.Plan.Concurrency, book.Objects(v.bucket.real), func(ctx context.Context, key string) error {
-		state := book.Object(v.bucket.real, key)
-		deviations, err := v.look(ctx, key, state)
-		v.bucket.env.Meter.Done(1)
-		if err != nil || len(deviations) == 0 {
-			return err
-		}
-		first := time.Now()
-		mu.Lock()
-		again := looks < secondLooks
-		looks++
-		mu.Unlock()
-		last, stable := first, true
-		if again {
-			stable, err = v.same(ctx, key, state, deviations)
-			last = time.Now()
-		}
-		mu.Lock()
-		defer mu.Unlock()
-		for _, d := range deviations {
-			f := v.finding(key, d)
-			f.First, f.Last, f.Stable = first, last, stable && again
-			all = append(all, f)
-		}
-		return err
-	})
-	sortFindings(all)
-	return all, err
+// judging is one check's look at all objects.
+type judging struct {
+	view
+	book *owed.Book
+
+	mu     sync.Mutex
+	found  []verdict.Finding
+	looks  int   // second ones
+	unread int64 // objects of which the store told nothing, though it answered others
+	why    error // of the first of these
 }
 
-// look reads one object and judges it.
-func (v view) look(ctx context.Context, key string, state owed.State) ([]owed.Deviation, error) {
-	want, also := v.expected(key, state)
-	var seen owed.Seen
-	var err error
-	for try := range readTries {
-		if try > 0 {
-			time.Sleep(readPause)
-		}
-		seen, err = v.read(ctx, key, want, also)
-		if err == nil || ctx.Err() != nil {
-			break
+// judge reads every object that was ever put and holds it against what is
+// owed, many at once. The findings stand, whatever the error says of other
+// objects.
+func (v view) judge(ctx context.Context, book *owed.Book) ([]verdict.Finding, error) {
+	v.bucket.env.Meter.Enter(verdict.Judge, length(book.Objects(v.bucket.real)))
+	j := judging{view: v, book: book}
+	err := each(ctx, v.bucket.env.Plan.Concurrency, book.Objects(v.bucket.real), j.object)
+	sortFindings(j.found)
+	if j.unread > 0 {
+		err = errors.Join(err, fmt.Errorf("%d objects could not be judged, the first: %w", j.unread, j.why))
+	}
+	return j.found, err
+}
+
+// object judges one object. An error ends the check.
+func (j *judging) object(ctx context.Context, key string) error {
+	state := j.book.Object(j.bucket.real, key)
+	deviations, err := j.look(ctx, key, state, j.hasty())
+	j.bucket.env.Meter.Done(1)
+	if err != nil {
+		return j.left(err)
+	}
+	if len(deviations) == 0 {
+		return nil
+	}
+	first, same := time.Now(), false
+	last := first
+	if j.second() {
+		if same, err = j.same(ctx, key, state, deviations); err == nil {
+			last = time.Now()
 		}
 	}
-	switch {
-	case ctx.Err() != nil:
-		return nil, context.Cause(ctx)
-	case err != nil && statusOf(err) == 0 && !seen.Present:
-		return nil, fmt.Errorf("%s does not answer: %w", v.bucket.store.place, err) // the store is gone, not the object
-	case err != nil:
-		seen.Present, seen.Err = true, err.Error()
+	j.mu.Lock()
+	for _, d := range deviations {
+		f := j.finding(key, d)
+		f.First, f.Last, f.Stable = first, last, same
+		if last.After(first) && !same {
+			f.Found += changed(last.Sub(first))
+		}
+		j.found = append(j.found, f)
+	}
+	j.mu.Unlock()
+	return j.left(err)
+}
+
+// changed is what Found says where a second look has seen something else.
+func changed(later time.Duration) string {
+	return fmt.Sprintf("; %v later no longer", later.Round(time.Millisecond))
+}
+
+// hasty reports whether patience has been in vain for an object before.
+func (j *judging) hasty() bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.unread > 0
+}
+
+// second reports whether one more finding may be looked at twice.
+func (j *judging) second() bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.looks++
+	return j.looks <= secondLooks
+}
+
+// left passes over an object of which the store told nothing for as long as
+// patience lasted, unless it told nothing of others either.
+func (j *judging) left(err error) error {
+	if !isAway(err) || j.at.inVain() {
+		return err
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.unread++; j.unread == 1 {
+		j.why = err
+	}
+	return nil
+}
+
+// same looks again, and reports whether the deviations are what they were. An
+// error is no second look.
+func (v view) same(ctx context.Context, key string, state owed.State, before []owed.Deviation) (bool, error) {
+	time.Sleep(readPause)
+	after, err := v.look(ctx, key, state, false)
+	return err == nil && slices.EqualFunc(before, after, func(a, b owed.Deviation) bool {
+		return a.Kind == b.Kind && a.From == b.From && a.To == b.To
+	}), err
+}
+
+// look reads one object, as patiently as the store needs, and judges it.
+func (v view) look(ctx context.Context, key string, state owed.State, hasty bool) ([]owed.Deviation, error) {
+	want, also := v.expected(key, state)
+	seen, err := v.patiently(ctx, key, want, also, hasty)
+	if err != nil {
+		return nil, err
 	}
 	return state.Judge(seen), nil
 }
 
+// patiently reads an object until the store has told all of it.
+func (v view) patiently(ctx context.Context, key string, want content.Tag, also []content.Tag, hasty bool) (seen owed.Seen, err error) {
+	err = v.at.ask(ctx, "get", hasty, func(ctx context.Context) (err error) {
+		seen, err = v.read(ctx, key, want, also)
+		return err
+	})
+	return seen, err
+}
+
 // Read reads one object as it is now, for a check that judges it. What the
-// book allows is what its bytes are compared with.
+// book allows is what its bytes are compared with. It is as patient as the store
+// needs; an error says nothing of the object.
 func (b *Bucket) Read(ctx context.Context, book *owed.Book, key string) (owed.Seen, error) {
 	want, also := b.view().expected(key, book.Object(b.real, key))
-	return b.view().read(ctx, key, want, also)
+	return b.view().patiently(ctx, key, want, also, false)
 }
 
 // Finding is a deviation of an object as the finding that a check returns.
@@ -135,15 +194,6 @@ func (v view) expected(key string, state owed.State) (want content.Tag, also []c
 		want = v.bucket.Tag(key, 0) // no content is allowed; whose it is shows all the same
 	}
 	return want, also
-}
-
-// same looks again: whether the deviations are what they were.
-func (v view) same(ctx context.Context, key string, state owed.State, before []owed.Deviation) (bool, error) {
-	time.Sleep(readPause)
-	after, err := v.look(ctx, key, state)
-	return slices.EqualFunc(before, after, func(a, b owed.Deviation) bool {
-		return a.Kind == b.Kind && a.From == b.From && a.To == b.To
-	}), err
 }
 
 // finding is a deviation of an object as a finding.

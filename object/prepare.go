@@ -2,9 +2,9 @@ package object
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -20,7 +20,7 @@ import (
 // store is where the buckets of one plan are: a reference store of their own,
 // which ends with the last of them, or one that was there before.
 type store struct {
-	place  string // what messages call it
+	*standing
 	client Client
 	server *refstore.Server // nil: not ours
 	users  atomic.Int64
@@ -29,14 +29,11 @@ type store struct {
 // outlives is whether what is in the store stays when the run ends.
 func (s *store) outlives() bool { return s.server == nil }
 
-// dead tells why the store cannot answer any more, if it is ours.
-func (s *store) dead() error {
-	if s.server == nil {
-		return nil
-	}
+// dead tells why a server of our own cannot answer any more.
+func dead(server *refstore.Server) error {
 	select {
-	case <-s.server.Done():
-		return fmt.Errorf("the reference store has ended: %w", errors.Join(errEnded, s.server.Err()))
+	case <-server.Done():
+		return fmt.Errorf("the reference store has ended: %w", errors.Join(errEnded, server.Err()))
 	default:
 		return nil
 	}
@@ -126,7 +123,8 @@ func (w World) choose(e *scenario.Env) ([]*Backend, error) {
 // backends chosen are completed with where they are.
 func (w World) open(ctx context.Context, e *scenario.Env, chosen []*Backend) (*store, error) {
 	if w.Endpoint != nil {
-		return &store{place: w.Endpoint.URL(), client: NewClient(*w.Endpoint)}, nil
+		s := newStanding(e, w.Endpoint.URL(), w.Patience)
+		return &store{standing: s, client: newClient(*w.Endpoint, s.limit)}, nil
 	}
 	var config refstore.Config
 	for _, b := range chosen {
@@ -145,7 +143,9 @@ func (w World) open(ctx context.Context, e *scenario.Env, chosen []*Backend) (*s
 			}
 		}
 	}
-	return &store{place: "the reference store", client: NewClient(endpointOf(server.Front())), server: server}, nil
+	s := newStanding(e, "the reference store", w.Patience)
+	s.dead = func() error { return dead(server) }
+	return &store{standing: s, client: newClient(endpointOf(server.Front()), s.limit), server: server}, nil
 }
 
 func endpointOf(e refstore.Endpoint) Endpoint {
@@ -158,11 +158,11 @@ func (w World) bucket(ctx context.Context, e *scenario.Env, s *store, spec scena
 	b := &Bucket{name: spec.Name, env: e, client: s.client, backend: on, store: s,
 		real: "assay-" + dns(spec.Name) + "-" + machine.Token()[:12], gone: func() error { return nil }}
 	if s.outlives() {
-		entry, err := json.Marshal(leftBucket{w.Place, b.real})
+		entry, err := w.left(b.real)
 		if err != nil {
 			return nil, err
 		}
-		if b.gone, err = e.Ledger.Intend(bucketKind, string(entry)); err != nil {
+		if b.gone, err = e.Ledger.Intend(bucketKind, entry); err != nil {
 			return nil, err
 		}
 	}
@@ -172,45 +172,82 @@ func (w World) bucket(ctx context.Context, e *scenario.Env, s *store, spec scena
 	}
 	probe, cancel := context.WithTimeoutCause(ctx, probePatience, fmt.Errorf("no answer within %v", probePatience))
 	defer cancel()
-	if err := s.client.CreateBucket(probe, b.real, location); err != nil {
-		err = w.blame(probe, s, err)
-		if statusOf(err) == 0 && s.outlives() { // no answer: it may be there all the same
-			err = errors.Join(err, b.undoCreate(ctx))
-		} else {
-			err = errors.Join(err, b.gone())
+	if err := b.create(probe, location); err != nil {
+		blamed := w.blame(probe, s, err)
+		if phaseOf(err) == history.Unknown && s.outlives() { // it may be there all the same
+			return nil, errors.Join(blamed, b.undoCreate(ctx))
 		}
-		return nil, err
+		return nil, errors.Join(blamed, b.gone())
 	}
 	s.users.Add(1)
 	if err := b.probe(probe); err != nil {
+		s.spend(time.Now()) // or closing would be patient with it
 		return nil, errors.Join(err, b.Close(context.WithoutCancel(ctx)))
 	}
 	return b, nil
 }
 
+// create makes the bucket. Where an earlier try was left without an outcome,
+// the bucket may be there: nobody else has its name.
+func (b *Bucket) create(ctx context.Context, location string) error {
+	tries := 0
+	return b.store.insist(ctx, func() error {
+		tries++
+		err := b.client.CreateBucket(ctx, b.real, location)
+		if code := codeOf(err); tries > 1 && (code == "BucketAlreadyOwnedByYou" || code == "BucketAlreadyExists") {
+			return nil
+		}
+		return err
+	})
+}
+
 // probe asks for an object that is not there: whatever says that it is, says
 // yes to everything, and what it acknowledges is no promise of a store.
 func (b *Bucket) probe(ctx context.Context) error {
-	body, _, err := b.client.Get(ctx, b.real, "assay-probe-"+machine.Token())
+	err := b.store.insist(ctx, func() error {
+		body, _, err := b.client.Get(ctx, b.real, "assay-probe-"+machine.Token())
+		if err == nil {
+			body.Close()
+		}
+		return err
+	})
 	if Absent(err) {
 		return nil
 	}
 	if err == nil {
-		body.Close()
 		return fmt.Errorf("what answers at %s is no S3 store: it has an object that nobody put", b.store.place)
 	}
 	return fmt.Errorf("what answers at %s is no S3 store: an object that is not there: %w", b.store.place, err)
 }
 
+const resetsBorne = 3 // requests without an answer, before a run
+
+// insist makes one of the first requests to a store. It is patient with a store
+// that throttles, and not with what may be no store.
+func (s *standing) insist(ctx context.Context, request func() error) error {
+	for try := 1; ; try++ {
+		err := request()
+		var dial *net.OpError
+		switch kind := answerOf(err); {
+		case kind == telling, kind == lasting, kind == silent && try == resetsBorne, errors.As(err, &dial) && dial.Op == "dial":
+			return err
+		}
+		if s.pause(ctx, try) != nil {
+			return err
+		}
+	}
+}
+
 // undoCreate deletes a bucket of which nobody knows whether it was made. If
-// the store does not answer to that either, the ledger keeps it for later.
+// the store does not tell then either, the ledger keeps it for later.
 func (b *Bucket) undoCreate(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()
-	if err := b.client.DeleteBucket(ctx, b.real); statusOf(err) == 0 && err != nil && phaseOf(err) != history.Refused {
+	err := b.client.DeleteBucket(ctx, b.real)
+	if phaseOf(err) == history.Unknown && (statusOf(err) == 0 || codeOf(err) != "") {
 		return nil
 	}
-	return b.gone()
+	return b.gone() // what answers without an S3 error has made no bucket
 }
 
 // blame says whose mistake it is that the first request failed: credentials
@@ -224,7 +261,7 @@ func (w World) blame(ctx context.Context, s *store, err error) error {
 	switch {
 	case e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden:
 		if e.Code != "" {
-			return scenario.Misconfigured(w.Place, "the store at %s refuses the credentials: %s", s.place, e.Code)
+			return scenario.Misconfigured(w.Place, "the store at %s refuses the credentials: %s", s.place, strings.TrimSuffix(e.Code+": "+e.Message, ": "))
 		}
 	case e.Code == "InvalidLocationConstraint":
 		return scenario.Misconfigured(w.Place, "the store at %s knows no such backend: %v", s.place, err)
@@ -250,29 +287,4 @@ func dns(name string) string {
 		return '-'
 	}, name)
 	return strings.Trim(s[:min(len(s), 30)], "-")
-}
-
-// bucketKind is what the ledger calls a bucket.
-const bucketKind = "bucket"
-
-// leftBucket is a bucket's entry in the ledger. The credentials are not in it:
-// they are read again from the endpoint's file.
-type leftBucket struct {
-	Endpoint string `json:"endpoint"` // the file
-	Bucket   string `json:"bucket"`
-}
-
-// Undoes says how the buckets that a killed run has left are removed.
-func Undoes() map[string]machine.Undo {
-	return map[string]machine.Undo{bucketKind: func(ctx context.Context, name string) error {
-		var left leftBucket
-		if err := json.Unmarshal([]byte(name), &left); err != nil {
-			return err
-		}
-		w, err := ReadWorld(Files{Endpoint: left.Endpoint})
-		if err != nil {
-			return fmt.Errorf("the endpoint's file is needed once more: %w", err)
-		}
-		return empty(ctx, NewClient(*w.Endpoint), left.Bucket)
-	}}
 }

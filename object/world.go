@@ -1,18 +1,27 @@
 package object
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/seed-1b600011/assay/scenario"
 )
 
-// Endpoint is where an S3 store is and who asks.
+// Endpoint is the address of an S3 store and the credentials for it.
 type Endpoint struct {
 	Host      string `yaml:"host" required:"true"` // a URL, or a host with its port: then over http
 	AccessKey string `yaml:"access_key" required:"true"`
 	SecretKey string `yaml:"secret_key" required:"true"`
-	Region    string `yaml:"region"` // default us-east-1
+	Region    string `yaml:"region"`   // default us-east-1
+	CAFile    string `yaml:"ca-file"`  // PEM certificates that may sign the store's; default: those of the system
+	Insecure  bool   `yaml:"insecure"` // take any certificate
+
+	roots *x509.CertPool // of CAFile
 }
 
 // URL is the host as a URL.
@@ -21,6 +30,35 @@ func (e Endpoint) URL() string {
 		return e.Host
 	}
 	return "http://" + e.Host
+}
+
+// tls is how the store's certificate is looked at. Nil: as the system does.
+func (e Endpoint) tls() *tls.Config {
+	if e.roots == nil && !e.Insecure {
+		return nil
+	}
+	return &tls.Config{RootCAs: e.roots, InsecureSkipVerify: e.Insecure}
+}
+
+// check finds what is wrong with an endpoint of the file at place, and reads
+// what it names; a relative name is one beside that file.
+func (e *Endpoint) check(place string) error {
+	if err := checkURL(place, e.URL()); err != nil || e.CAFile == "" {
+		return err
+	}
+	path := e.CAFile
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(filepath.Dir(place), path)
+	}
+	pem, err := os.ReadFile(path)
+	if err != nil {
+		return scenario.Misconfigured(place, "ca-file: %v", err)
+	}
+	e.roots = x509.NewCertPool()
+	if !e.roots.AppendCertsFromPEM(pem) {
+		return scenario.Misconfigured(place, "ca-file: there is no certificate in %s", path)
+	}
+	return nil
 }
 
 // Backend is a store on which the tested one keeps buckets: what a user of
@@ -38,6 +76,7 @@ type World struct {
 	Place    string    // what messages call the endpoint: its file
 	Endpoint *Endpoint // nil: the reference store
 	Backends []Backend
+	Patience time.Duration // with a store that is away or throttles; 0: DefaultPatience
 }
 
 // Files are the files that say where the targets are, in the form that older
@@ -56,6 +95,8 @@ type backendEntry struct {
 	Endpoint string         `yaml:"endpoint"`
 	Region   string         `yaml:"region"`
 	Record   string         `yaml:"record"`
+	CAFile   string         `yaml:"ca-file"`
+	Insecure bool           `yaml:"insecure"`
 }
 
 type secret struct {
@@ -73,10 +114,10 @@ func ReadWorld(f Files) (World, error) {
 		return w, nil
 	}
 	w.Place, w.Endpoint = f.Endpoint, &Endpoint{}
-	if err := scenario.ReadStrict(f.Endpoint, w.Endpoint); err != nil {
+	if err := scenario.ReadSecrets(f.Endpoint, w.Endpoint); err != nil {
 		return w, err
 	}
-	if err := checkURL(f.Endpoint, w.Endpoint.URL()); err != nil {
+	if err := w.Endpoint.check(f.Endpoint); err != nil {
 		return w, err
 	}
 	if f.Backends == "" {
@@ -94,7 +135,7 @@ func readBackends(f Files) ([]Backend, error) {
 	}
 	secrets := map[string]secret{}
 	if f.Secrets != "" {
-		if err := scenario.ReadStrict(f.Secrets, &secrets); err != nil {
+		if err := scenario.ReadSecrets(f.Secrets, &secrets); err != nil {
 			return nil, err
 		}
 	}
@@ -116,8 +157,9 @@ func readBackends(f Files) ([]Backend, error) {
 			}
 		}
 		b := Backend{Name: e.Name, Type: string(e.Type), Bucket: e.Bucket,
-			Endpoint: Endpoint{Host: host, AccessKey: keys.AccessKey, SecretKey: keys.SecretKey, Region: e.Region}}
-		if err := checkURL(f.Backends, b.URL()); err != nil {
+			Endpoint: Endpoint{Host: host, AccessKey: keys.AccessKey, SecretKey: keys.SecretKey, Region: e.Region,
+				CAFile: e.CAFile, Insecure: e.Insecure}}
+		if err := b.check(f.Backends); err != nil {
 			return nil, err
 		}
 		all = append(all, b)
@@ -138,7 +180,13 @@ func orFlag(path string) string {
 	return path
 }
 
+// checkURL finds what is wrong with the address of a store. An address with
+// credentials in it is refused: it would be in every message and in the ledger.
+// Nor is it in the error.
 func checkURL(place, raw string) error {
+	if strings.ContainsAny(raw, "@?#") {
+		return scenario.Misconfigured(place, "host: an address of a store has no user, password or parameters in it: want http://HOST:PORT, https://HOST or HOST:PORT, and the credentials in access_key and secret_key")
+	}
 	u, err := url.Parse(raw)
 	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
 		return scenario.Misconfigured(place, "%q is no address of a store: want http://HOST:PORT, https://HOST or HOST:PORT", raw)

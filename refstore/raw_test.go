@@ -185,6 +185,7 @@ func TestRawRequests(t *testing.T) {
 		"MD5":                  {raw{method: "PUT", body: "x", header: h("Content-Md5", b64MD5("x"))}, "200 "},
 		"wrong MD5":            {raw{method: "PUT", body: "x", header: h("Content-Md5", b64MD5("y"))}, "400 BadDigest"},
 		"bad MD5":              {raw{method: "PUT", body: "x", header: h("Content-Md5", "eA==")}, "400 InvalidDigest"},
+		"empty MD5":            {raw{method: "PUT", body: "x", header: h("Content-Md5", "")}, "400 InvalidDigest"},
 		"CRC32":                {raw{method: "PUT", body: "x", header: h("X-Amz-Checksum-Crc32", b64CRC32("x"))}, "200 "},
 		"wrong CRC32":          {raw{method: "PUT", body: "x", header: h("X-Amz-Checksum-Crc32", b64CRC32("y"))}, "400 BadDigest"},
 		"bad CRC32":            {raw{method: "PUT", body: "x", header: h("X-Amz-Checksum-Crc32", "eA==")}, "400 InvalidRequest"},
@@ -232,6 +233,18 @@ func TestRawRequests(t *testing.T) {
 			}
 			store.Do("bucket", "key", Op{Verb: Delete})
 		})
+	}
+}
+
+// TestNoObjectLock: a client that asks for no object lock asks for nothing.
+func TestNoObjectLock(t *testing.T) {
+	store, url := newTestServer(t)
+	q := raw{method: "PUT", target: "/bucket", header: map[string]string{"X-Amz-Bucket-Object-Lock-Enabled": "false"}}
+	if status, text := q.send(t, url); status != http.StatusOK {
+		t.Errorf("got %d %s", status, text)
+	}
+	if _, err := store.Bucket("bucket"); err != nil {
+		t.Error(err)
 	}
 }
 

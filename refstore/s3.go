@@ -147,6 +147,8 @@ func (q *request) knows(name string, values []string) bool {
 		return sends && len(values) == 1
 	case "X-Amz-Checksum-Mode":
 		return q.Method == http.MethodGet || q.Method == http.MethodHead
+	case "X-Amz-Bucket-Object-Lock-Enabled": // false asks for nothing
+		return q.Method == http.MethodPut && q.bucket != "" && q.key == "" && slices.EqualFunc(values, []string{"false"}, strings.EqualFold)
 	case "X-Amz-Storage-Class":
 		return put && slices.Equal(values, []string{"STANDARD"})
 	case "If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since", "If-Range", "Content-Range":

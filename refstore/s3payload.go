@@ -45,8 +45,8 @@ func newPayload(r *http.Request, s *signed) (*payload, *Error) {
 	if p.size < 0 {
 		return nil, ErrMissingContentLength
 	}
-	if header := r.Header.Get("Content-Md5"); header != "" {
-		sum, err := base64.StdEncoding.DecodeString(header)
+	if header, sent := r.Header["Content-Md5"]; sent { // an empty one is one
+		sum, err := base64.StdEncoding.DecodeString(strings.Join(header, ","))
 		if err != nil || len(sum) != md5.Size {
 			return nil, ErrInvalidDigest
 		}

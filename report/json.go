@@ -17,15 +17,19 @@ import (
 type Run struct {
 	Seed     seed.Seed
 	Outcomes []*scenario.Outcome
+	Err      error // what went wrong outside of every outcome, such as something left behind
 }
 
-// Verdict is the gravest of the outcomes that were not skipped; of none it is
-// inconclusive.
+// Verdict is the gravest of the outcomes that were not skipped; of none, and
+// where something went wrong outside of them, it is at least inconclusive.
 func (r Run) Verdict() verdict.Verdict {
 	if !r.Ran() {
 		return verdict.Inconclusive
 	}
 	worst := verdict.Pass
+	if r.Err != nil {
+		worst = verdict.Inconclusive
+	}
 	for _, o := range r.Outcomes {
 		if o.Skipped == "" {
 			worst = max(worst, o.Verdict)
@@ -53,6 +57,7 @@ type Document struct {
 	Assay   int             `json:"assay"` // version of the form
 	Seed    string          `json:"seed"`  // in decimal, as a string: not every reader of JSON has 64-bit numbers
 	Verdict verdict.Verdict `json:"verdict"`
+	Error   string          `json:"error,omitempty"` // what went wrong outside of every run
 	Runs    []PlanOutcome   `json:"runs"`
 }
 
@@ -68,6 +73,7 @@ type PlanOutcome struct {
 	Seconds    float64                 `json:"seconds"`
 	Rounds     int                     `json:"rounds"`
 	Operations Operations              `json:"operations"`
+	Refusals   []verdict.Refusal       `json:"refusals,omitempty"` // what the target said to requests that it did not do
 	Faults     []scenario.FaultOutcome `json:"faults"`
 	Findings   []verdict.Finding       `json:"findings"`
 	Records    string                  `json:"records,omitempty"` // directory
@@ -89,10 +95,13 @@ type Operations struct {
 // NewDocument is a Run in the form that JSON writes.
 func NewDocument(r Run) Document {
 	d := Document{Assay: 1, Seed: r.Seed.String(), Verdict: r.Verdict(), Runs: []PlanOutcome{}}
+	if r.Err != nil {
+		d.Error = r.Err.Error()
+	}
 	for _, o := range r.Outcomes {
 		t := o.Tick
 		p := PlanOutcome{Scenario: o.Plan.Name, Repeat: o.Plan.Repeat, Seed: o.Plan.Seed.String(), Verdict: o.Verdict, Why: o.Why, Skipped: o.Skipped,
-			Began: o.Began, Seconds: o.Took.Seconds(), Rounds: o.Rounds, Faults: o.Faults, Findings: o.Findings, Records: o.Dir, Plan: string(o.Plan.Text()),
+			Began: o.Began, Seconds: o.Took.Seconds(), Rounds: o.Rounds, Faults: o.Faults, Findings: o.Findings, Records: o.Dir, Plan: string(o.Plan.Text()), Refusals: o.Refusals,
 			Operations: Operations{t.Acknowledged, t.Refused, t.Unknown, t.Bytes,
 				t.Latency.Quantile(0.5).Seconds(), t.Latency.Quantile(0.99).Seconds(), t.Latency.Max.Seconds()}}
 		if p.Faults == nil {
@@ -160,6 +169,12 @@ func JUnit(w io.Writer, r Run) error {
 			c.Error = &message{o.Why, o.Verdict.String(), text.String()}
 		}
 		suite.Cases = append(suite.Cases, c)
+	}
+	if r.Err != nil {
+		suite.Tests++
+		suite.Errors++
+		suite.Cases = append(suite.Cases, testcase{Name: "assay", Class: "assay", Time: "0.000",
+			Error: &message{r.Err.Error(), verdict.Inconclusive.String(), ""}})
 	}
 	if _, err := io.WriteString(w, xml.Header); err != nil {
 		return err

@@ -33,6 +33,11 @@ func Text(w io.Writer, r Run) error {
 			return err
 		}
 	}
+	if r.Err != nil {
+		if _, err := fmt.Fprintf(w, "\nassay: %v\n", r.Err); err != nil {
+			return err
+		}
+	}
 	skipped := ""
 	if n := r.skipped(); n > 0 {
 		skipped = fmt.Sprintf(", %d of %d skipped", n, len(r.Outcomes))
@@ -80,6 +85,7 @@ func explain(w io.Writer, o *scenario.Outcome) error {
 		}
 		b.WriteByte('\n')
 	}
+	refusals(&b, whose, o)
 	if o.Dir != "" {
 		again := o.Dir + "/plan.yaml"
 		if o.Again {
@@ -89,6 +95,22 @@ func explain(w io.Writer, o *scenario.Outcome) error {
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// refusals writes what the target did not do, and what it said instead.
+func refusals(b *strings.Builder, whose string, o *scenario.Outcome) {
+	if t := o.Tick; t.Refused+t.Unknown > 0 {
+		fmt.Fprintf(b, "\n%s%s operations were refused, %s left without an outcome\n", whose, Number(t.Refused), Number(t.Unknown))
+	} else if len(o.Refusals) > 0 {
+		fmt.Fprintf(b, "\n%srequests were refused\n", whose)
+	}
+	for _, r := range o.Refusals {
+		fmt.Fprintf(b, "    %s × %s", Number(r.Count), printable(r.What))
+		if r.Message != "" {
+			fmt.Fprintf(b, ": %s", printable(r.Message))
+		}
+		b.WriteByte('\n')
+	}
 }
 
 func finding(b *strings.Builder, o *scenario.Outcome, i int, f verdict.Finding) {

@@ -26,6 +26,7 @@ type decoder struct {
 	choose   func(at path, n int) int // one of n alternatives; nil: check all
 	between  func(at path, lo, hi int64) int64
 	scale    float64 // factor of every Amount; 0 is 1
+	secret   bool    // nothing of what is read may be in a problem
 }
 
 // path names a choice: the keys and indexes that lead to it.
@@ -43,8 +44,18 @@ type shaped interface {
 type Validator interface{ Validate() error }
 
 func (d *decoder) problem(n *yaml.Node, format string, args ...any) {
-	d.problems = append(d.problems, Problem{d.file, n.Line, n.Column, fmt.Sprintf(format, args...)})
+	text := fmt.Sprintf(format, args...)
+	if d.secret && n.Value != "" {
+		text = strings.ReplaceAll(text, strconv.Quote(n.Value), hidden)
+		if strings.Contains(text, n.Value) {
+			text = "this is not what belongs here"
+		}
+	}
+	d.problems = append(d.problems, Problem{d.file, n.Line, n.Column, text})
 }
+
+// hidden stands for what is in a file of secrets.
+const hidden = "(not shown)"
 
 // value decodes n into v, which must be settable.
 func (d *decoder) value(n *yaml.Node, v reflect.Value, at path) {
@@ -279,22 +290,38 @@ func (d *decoder) bounds(n *yaml.Node, f field) {
 	if f.enum != nil && v.Kind() == reflect.String && !slices.Contains(f.enum, v.String()) {
 		d.unknown(n, f.name, f.enum)
 	}
-	var x float64
-	switch {
-	case v.CanInt():
-		x = float64(v.Int())
-	case v.CanUint():
-		x = float64(v.Uint())
-	case v.CanFloat():
-		x = v.Float()
-	default:
+	if r, ok := v.Addr().Interface().(ends); ok {
+		lowest, highest := r.ends()
+		d.within(n, f, float64(lowest))
+		d.within(n, f, float64(highest))
 		return
 	}
+	switch {
+	case v.CanInt():
+		d.within(n, f, float64(v.Int()))
+	case v.CanUint():
+		d.within(n, f, float64(v.Uint()))
+	case v.CanFloat():
+		d.within(n, f, v.Float())
+	}
+}
+
+// ends is a range; both of its ends are held to the bounds.
+type ends interface {
+	ends() (lowest, highest int64)
+}
+
+// within holds one number of a field to its tags.
+func (d *decoder) within(n *yaml.Node, f field, x float64) {
+	text, bound := n.Value, func(v float64) any { return v }
+	if f.typ == reflect.TypeFor[Range[Size]]() {
+		text, bound = Size(x).String(), func(v float64) any { return Size(v) }
+	}
 	if f.min != nil && x < *f.min {
-		d.problem(n, "%s: %s is at least %v", n.Value, f.name, *f.min)
+		d.problem(n, "%s: %s is at least %v", text, f.name, bound(*f.min))
 	}
 	if f.max != nil && x > *f.max {
-		d.problem(n, "%s: %s is at most %v", n.Value, f.name, *f.max)
+		d.problem(n, "%s: %s is at most %v", text, f.name, bound(*f.max))
 	}
 }
 

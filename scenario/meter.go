@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -20,6 +21,7 @@ type Meter struct {
 	promises int64
 	counts   map[string]int64
 	waiting  []*waiter
+	refusals []verdict.Refusal
 }
 
 type waiter struct {
@@ -50,6 +52,35 @@ func (m *Meter) Operation(ctx context.Context, ended history.Phase, bytes int64,
 	on := m.count("operations", 1)
 	m.mu.Unlock()
 	await(ctx, on)
+}
+
+const maxRefusals = 16 // different ones that are kept of a run; the rest counts as one
+
+// Refused counts a request that the target did not do, or left without an
+// answer: what was asked and answered, in words that are equal for equal
+// answers, and the target's own words, of which the first are kept.
+func (m *Meter) Refused(what, message string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if i := slices.IndexFunc(m.refusals, func(r verdict.Refusal) bool { return r.What == what }); i >= 0 {
+		m.refusals[i].Count++
+		return
+	}
+	if len(m.refusals) == maxRefusals {
+		m.refusals[maxRefusals-1].Count++
+		return
+	}
+	if len(m.refusals) == maxRefusals-1 {
+		what, message = "others", ""
+	}
+	m.refusals = append(m.refusals, verdict.Refusal{What: what, Message: message, Count: 1})
+}
+
+// Refusals are what Refused has counted, in the order in which they came first.
+func (m *Meter) Refusals() []verdict.Refusal {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.refusals)
 }
 
 // Count adds n to what is counted under a name, such as writes or flushes.

@@ -37,6 +37,7 @@ type Outcome struct {
 	Faults   []FaultOutcome
 	Rounds   int
 	Tick     verdict.Tick // the last
+	Refusals []verdict.Refusal
 	Began    time.Time
 	Took     time.Duration
 	Dir      string // with plan and history; empty if they were not kept
@@ -204,7 +205,7 @@ func (run *run) whole(ctx context.Context, p *Plan, dir string, out *Outcome) (e
 	}
 	defer func() { run.broke(run.env.History.Close()) }()
 	stopTicks := run.ticks()
-	defer func() { stopTicks(); out.Tick = run.env.Meter.Tick() }()
+	defer func() { stopTicks(); out.Tick, out.Refusals = run.env.Meter.Tick(), run.env.Meter.Refusals() }()
 	defer run.clean(ctx)
 	if err := run.prepare(ctx); err != nil {
 		return run.broke(err)

@@ -37,6 +37,8 @@ func (r *Range[T]) decode(d *decoder, n *yaml.Node, at path) {
 	*r = Range[T](ends)
 }
 
+func (r *Range[T]) ends() (lowest, highest int64) { return int64(r.Min), int64(r.Max) }
+
 // Whole is a number in a Range of numbers.
 type Whole int64
 

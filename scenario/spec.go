@@ -164,14 +164,14 @@ func listOrNumber[T any](d *decoder, n *yaml.Node, at path) []T {
 // Objects are what tests on buckets put.
 type Objects struct {
 	Count  Amount      `yaml:"count" doc:"how many; default 10" max:"1000000000"`
-	Size   Range[Size] `yaml:"size" doc:"of each; a range is drawn once an object; default 1K"`
+	Size   Range[Size] `yaml:"size" doc:"of each; a range is drawn once an object; default 1K" max:"144115188075855872"`
 	Prefix string      `yaml:"prefix" doc:"what their keys begin with; a slash follows it"`
 }
 
 // Files are what tests on volumes write.
 type Files struct {
 	Count  Amount      `yaml:"count" doc:"how many; default 10" max:"1000000000"`
-	Size   Range[Size] `yaml:"size" doc:"of each; a range is drawn once a file; default 1M"`
+	Size   Range[Size] `yaml:"size" doc:"of each; a range is drawn once a file; default 1M" max:"144115188075855872"`
 	Prefix string      `yaml:"prefix" doc:"the directory that they are in"`
 	Names  string      `yaml:"names" doc:"plain: digits; odd: 255 bytes with every byte that a name may have; default plain" enum:"plain,odd"`
 }

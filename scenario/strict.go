@@ -21,7 +21,13 @@ func (c *Cloud) decode(d *decoder, n *yaml.Node, _ path) {
 // ReadStrict reads the YAML file at path into the struct or map that v points
 // to, as strictly as a scenario: fields are found by their yaml tags, and
 // whatever is wrong is told at once, with its place, as a *ConfigError.
-func ReadStrict(path string, v any) error {
+func ReadStrict(path string, v any) error { return readStrict(path, v, false) }
+
+// ReadSecrets is ReadStrict for a file with secrets in it: errors say where
+// something is wrong and what should be there, and nothing of what is there.
+func ReadSecrets(path string, v any) error { return readStrict(path, v, true) }
+
+func readStrict(path string, v any, secret bool) error {
 	f, err := os.Open(path)
 	if err != nil {
 		return Misconfigured(path, "%v", errors.Unwrap(err))
@@ -36,14 +42,26 @@ func ReadStrict(path string, v any) error {
 	}
 	root, err := flatten(path, b)
 	if err != nil {
-		return err
+		return withoutText(err, secret)
 	}
-	d := &decoder{file: path}
+	d := &decoder{file: path, secret: secret}
 	d.value(root, reflect.ValueOf(v).Elem(), nil)
 	if len(d.problems) > 0 {
 		return (&ConfigError{d.problems}).sorted()
 	}
 	return nil
+}
+
+// withoutText is an error of the form of a file. What the YAML library says may
+// quote what it read.
+func withoutText(err error, secret bool) error {
+	var c *ConfigError
+	if secret && errors.As(err, &c) {
+		for i := range c.Problems {
+			c.Problems[i].Text = "cannot be read as YAML " + hidden
+		}
+	}
+	return err
 }
 
 // flatten loads one YAML document and follows its aliases.

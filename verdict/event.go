@@ -52,6 +52,14 @@ type Tick struct {
 	Latency      Histogram `json:"latency"` // of all operations of the run so far
 }
 
+// Refusal is what a target said to requests that it did not do, and how often.
+// An answer that never came is one too. No verdict comes from it.
+type Refusal struct {
+	What    string `json:"what"`              // the request and the answer: "put: SlowDown (HTTP status 503)"
+	Message string `json:"message,omitempty"` // the target's own words, the first time
+	Count   int64  `json:"count"`
+}
+
 // Histogram counts durations in buckets of at most 1/8 relative width from
 // 1 µs to about 19 hours; what is shorter or longer counts in the first or the
 // last bucket. The zero value is empty. It is not safe for concurrent use.

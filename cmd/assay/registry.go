@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 
@@ -77,15 +78,23 @@ func terminalWidth(f *os.File) int {
 
 func cleanCommand() *cobra.Command {
 	var dir dirFlag
+	var forget bool
 	c := &cobra.Command{
 		Use:   "clean",
 		Short: "Remove what killed runs have left behind",
 		Args:  args(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {
 			n := 0
-			err := machine.Clean(c.Context(), dir.dir, undoes(), func(t machine.Cleaned) {
+			all, forgotten := undoes(), map[string]bool{}
+			if forget {
+				maps.Copy(all, object.Forgotten(func(entry string, why error) {
+					forgotten[entry] = true
+					fmt.Fprintf(c.OutOrStdout(), "forgot bucket %s, which is still there: %v\n", entry, why)
+				}))
+			}
+			err := machine.Clean(c.Context(), dir.dir, all, func(t machine.Cleaned) {
 				n++
-				if t.Err == nil {
+				if t.Err == nil && !forgotten[t.Entry.Name] {
 					fmt.Fprintf(c.OutOrStdout(), "removed %s %s\n", t.Entry.Kind, t.Entry.Name)
 				}
 			})
@@ -96,6 +105,7 @@ func cleanCommand() *cobra.Command {
 		},
 	}
 	dir.add(c)
+	c.Flags().BoolVar(&forget, "forget", false, "cross buckets that cannot be removed off the ledger, and say where they are")
 	return c
 }
 

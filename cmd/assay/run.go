@@ -28,6 +28,7 @@ type runFlags struct {
 	repeat   int
 	only     []string
 	duration time.Duration
+	patience time.Duration
 	keep     bool
 	plan     bool
 	again    string
@@ -56,6 +57,7 @@ func runCommand() *cobra.Command {
 	flags.IntVar(&f.repeat, "repeat", 0, "run every scenario `N` times, with seeds of their own, whatever it says itself")
 	flags.StringArrayVar(&f.only, "only", nil, "run only the scenario of this `NAME`, or of several with commas between; can be given again")
 	flags.DurationVar(&f.duration, "duration", 0, "go on with new plans until this much `TIME` has passed")
+	flags.DurationVar(&f.patience, "patience", object.DefaultPatience, "go on waiting for a store that is away or throttles for this much `TIME`")
 	flags.BoolVar(&f.keep, "keep", false, "leave buckets and records as they are")
 	flags.IntVar(&f.adjust.Concurrency, "concurrency", 0, "run `N` tasks at once, whatever the scenario says")
 	flags.Float64Var(&f.adjust.Scale, "scale", 1, "multiply the number of objects, files and operations by this `FACTOR`")
@@ -76,6 +78,8 @@ func (f *runFlags) check() error {
 		return scenario.Misconfigured("--repeat", "%d: want 1 or more", f.repeat)
 	case f.duration < 0:
 		return scenario.Misconfigured("--duration", "%v: want a time above 0", f.duration)
+	case f.patience <= 0:
+		return scenario.Misconfigured("--patience", "%v: want a time above 0", f.patience)
 	case reports[f.output] == nil:
 		return scenario.Misconfigured("--output", "%q: want text, json or junit", f.output)
 	}
@@ -99,6 +103,7 @@ func (f *runFlags) run(c *cobra.Command, files []string) error {
 	if err != nil {
 		return err
 	}
+	world.Patience = f.patience
 	reg := newRegistry(world)
 	if f.again != "" {
 		return f.lookAgain(c, reg)
@@ -122,11 +127,21 @@ func (f *runFlags) run(c *cobra.Command, files []string) error {
 			Events: report.NewProgress(os.Stderr, terminalWidth(os.Stderr)).Event}
 		return f.all(ctx, runner, scenarios, sd, &r)
 	})
-	if err != nil && (len(r.Outcomes) == 0 || scenario.IsConfig(err)) {
+	return f.report(c, r, err)
+}
+
+// report writes the report, and gives the error for its verdict. What went
+// wrong outside of every run is part of both: the exit code is always that of
+// the verdict which the report tells. Only where there is no report, as nothing
+// was run, a file or a flag was wrong or it could not be written, an error has a
+// code of its own.
+func (f *runFlags) report(c *cobra.Command, r report.Run, err error) error {
+	if err != nil && (len(r.Outcomes) == 0 || scenario.IsConfig(err) && r.Verdict() != verdict.Fail) {
 		return err
 	}
-	if writing := reports[f.output](c.OutOrStdout(), r); writing != nil || err != nil {
-		return errors.Join(err, writing)
+	r.Err = err
+	if err := reports[f.output](c.OutOrStdout(), r); err != nil {
+		return err
 	}
 	return of(r.Verdict())
 }
@@ -144,10 +159,7 @@ func (f *runFlags) lookAgain(c *cobra.Command, reg *scenario.Registry) error {
 		r.Seed, r.Outcomes = *o.Plan.Seed, []*scenario.Outcome{o}
 		return nil
 	})
-	if err != nil {
-		return err
-	}
-	return errors.Join(reports[f.output](c.OutOrStdout(), r), of(r.Verdict()))
+	return f.report(c, r, err)
 }
 
 // read parses the files and keeps the scenarios that are wanted.
