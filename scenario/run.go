@@ -70,6 +70,9 @@ type run struct {
 	witnessed bool // what the first of them were found on is kept
 	dropped   int
 	broken    []error
+	ended     bool // what is found or breaks now is no part of the outcome
+
+	left <-chan struct{} // closed when the step that was left to itself has ended; nil: none was
 }
 
 // Run runs a plan: prepare, rounds of drive, heal and judge, and clean. It
@@ -94,6 +97,7 @@ func (r *Runner) Run(ctx context.Context, p *Plan) (*Outcome, error) {
 	run := &run{Runner: r, lives: map[string][]Live{}}
 	out := &Outcome{Plan: p, Began: began}
 	err = run.whole(ctx, p, dir, out)
+	run.end()
 	out.Findings, out.Again = run.findings, run.witnessed
 	run.decide(out)
 	out.Took = time.Since(began)
@@ -189,7 +193,7 @@ func (run *run) whole(ctx context.Context, p *Plan, dir string, out *Outcome) (e
 		}
 	}()
 	for more := true; more; {
-		more, err = run.round(ctx)
+		more, err = run.patientRound(ctx)
 		out.Rounds++
 		if err != nil {
 			return run.broke(err)
@@ -205,7 +209,9 @@ func (run *run) whole(ctx context.Context, p *Plan, dir string, out *Outcome) (e
 func (run *run) broke(err error) error {
 	if err != nil {
 		run.mu.Lock()
-		run.broken = append(run.broken, err)
+		if !run.ended {
+			run.broken = append(run.broken, err)
+		}
 		run.mu.Unlock()
 	}
 	return err
@@ -222,7 +228,7 @@ func (run *run) prepare(ctx context.Context) error {
 		if n == 0 {
 			continue
 		}
-		lives, err := run.Registry.targets[kind].Prepare(ctx, run.env)
+		lives, err := run.patientPrepare(ctx, kind)
 		if err != nil {
 			return fmt.Errorf("prepare %s: %w", kind, err)
 		}
@@ -399,6 +405,10 @@ func (run *run) judge(ctx context.Context) error {
 func (run *run) found(f verdict.Finding) {
 	run.env.findings.Add(1)
 	run.mu.Lock()
+	if run.ended {
+		run.mu.Unlock()
+		return
+	}
 	if len(run.findings) == maxFindings {
 		run.dropped++
 		run.mu.Unlock()
@@ -407,20 +417,6 @@ func (run *run) found(f verdict.Finding) {
 	run.findings = append(run.findings, f)
 	run.mu.Unlock()
 	run.env.event(verdict.Event{Finding: &f})
-}
-
-// clean closes the targets, the last prepared first, whatever has happened.
-func (run *run) clean(ctx context.Context) {
-	run.enter(verdict.Clean, 0)
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanPatience)
-	defer cancel()
-	for _, kind := range slices.Backward(names(run.lives)) {
-		for _, l := range slices.Backward(run.lives[kind]) {
-			if err := l.Close(ctx); err != nil {
-				run.broke(fmt.Errorf("clean %s: %w", l.Name(), err))
-			}
-		}
-	}
 }
 
 // ticks sends a tick a second until it is stopped.

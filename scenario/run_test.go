@@ -34,6 +34,16 @@ type shelf struct {
 	lacks                                            error
 	silent                                           bool // nothing is acknowledged
 	untouched                                        bool // the faults touch nothing
+
+	stuck   string        // what heeds no context
+	release chan struct{} // until this is closed
+}
+
+// sticks waits for release, where that is what is stuck.
+func (s *shelf) sticks(where string) {
+	if s.stuck == where {
+		<-s.release
+	}
 }
 
 func (s *shelf) note(format string, args ...any) {
@@ -45,10 +55,12 @@ func (s *shelf) note(format string, args ...any) {
 func (s *shelf) Name() string { return "bucket-1" }
 func (s *shelf) Heal(context.Context) error {
 	s.note("heal")
+	s.sticks("heal")
 	return s.healErr
 }
 func (s *shelf) Close(context.Context) error {
 	s.note("close")
+	s.sticks("close")
 	return s.closeErr
 }
 
@@ -70,6 +82,7 @@ func (s *shelf) registry() *scenario.Registry {
 	reg.Target(scenario.Target{Kind: scenario.BucketKind, Lacks: func(*scenario.Spec) error { return s.lacks }, Prepare: func(_ context.Context, e *scenario.Env) ([]scenario.Live, error) {
 		s.env = e
 		s.note("prepare")
+		s.sticks("prepare")
 		if s.prepareErr != nil {
 			return nil, s.prepareErr
 		}
@@ -80,6 +93,7 @@ func (s *shelf) registry() *scenario.Registry {
 		Run: func(ctx context.Context, e *scenario.Env, _ scenario.Live, task scenario.Task, _ any) error {
 			if task.From == 0 {
 				s.note("work")
+				s.sticks("work")
 			}
 			if s.panics == "test" {
 				panic("the test panics")
@@ -120,6 +134,7 @@ func (s *shelf) registry() *scenario.Registry {
 	reg.Check(scenario.Check{Name: "look", Target: scenario.BucketKind, Controls: controls,
 		Judge: func(ctx context.Context, e *scenario.Env, _ scenario.Live, _ any) ([]verdict.Finding, error) {
 			s.note("judge")
+			s.sticks("judge")
 			if s.panics == "check" {
 				panic("the check panics")
 			}
