@@ -291,11 +291,22 @@ func (d *decoder) bounds(n *yaml.Node, f field) {
 		return
 	}
 	if f.min != nil && x < *f.min {
-		d.problem(n, "%s: %s is at least %v", n.Value, f.name, *f.min)
+		d.problem(n, "%s: %s is at least %s", n.Value, f.name, bound(v, *f.min))
 	}
 	if f.max != nil && x > *f.max {
-		d.problem(n, "%s: %s is at most %v", n.Value, f.name, *f.max)
+		d.problem(n, "%s: %s is at most %s", n.Value, f.name, bound(v, *f.max))
 	}
+}
+
+// bound is a limit of a value as a file says it.
+func bound(v reflect.Value, limit float64) string {
+	switch v.Interface().(type) {
+	case Size:
+		return Size(limit).String()
+	case Duration:
+		return Duration(limit).String()
+	}
+	return fmt.Sprint(limit)
 }
 
 func kindOf(n *yaml.Node) string {
@@ -324,6 +335,8 @@ func describe(t reflect.Type) string {
 		return "a size"
 	case reflect.TypeFor[Duration]():
 		return "a duration"
+	case reflect.TypeFor[Directory]():
+		return "a directory"
 	}
 	switch t.Kind() {
 	case reflect.Bool:
