@@ -40,31 +40,73 @@ type Cleaned struct {
 // Clean undoes what processes that are no longer alive have left in the
 // ledgers under dir, newest first, whoever made it: one process may have
 // mounted the device of another. It removes the ledgers that it emptied.
-// Ledgers whose owner lives are not touched. undoes says how each kind is
-// undone; a kind that it lacks is reported as an error. tell is called for each
-// thing. The error joins whatever could not be done.
+// Ledgers whose owner lives are not touched, unless the owner is one of those
+// processes. dir must be this user's own (CheckOwn), and so must every ledger:
+// what it says is done with all the rights that this user has. undoes says how
+// each kind is undone; a kind that it lacks is reported as an error. tell is
+// called for each thing. The error joins whatever could not be done. InUse gives
+// what was left alone.
 func Clean(ctx context.Context, dir string, undoes map[string]Undo, tell func(Cleaned)) error {
-	paths, err := filepath.Glob(filepath.Join(dir, "ledgers", "*.ledger"))
-	if err != nil {
+	if err := checkLedgers(dir); err != nil {
+		return fmt.Errorf("clean %s: %w", dir, err)
+	}
+	c := cleaning{dir: dir, undoes: undoes, tell: tell, tried: map[string]error{}}
+	for {
+		before := len(c.tried)
+		inUse, err := c.pass(ctx)
+		// A process that was ended may have held the lock of one of the others.
+		if inUse == 0 || len(c.tried) == before || ctx.Err() != nil {
+			return err
+		}
+	}
+}
+
+// checkLedgers checks that the ledgers under dir are this user's.
+func checkLedgers(dir string) error {
+	if err := CheckOwn(dir); err != nil {
 		return err
+	}
+	return CheckOwn(filepath.Join(dir, ledgersName))
+}
+
+// cleaning is one call of Clean.
+type cleaning struct {
+	dir    string
+	undoes map[string]Undo
+	tell   func(Cleaned)
+	tried  map[string]error // what came of each entry, by ledger and number
+}
+
+// pass goes once through all ledgers. inUse is how many it left to their owners.
+func (c *cleaning) pass(ctx context.Context) (inUse int, err error) {
+	paths, err := filepath.Glob(filepath.Join(c.dir, ledgersName, "*.ledger"))
+	if err != nil {
+		return 0, err
 	}
 	var errs []error
 	var all []leftover
 	var emptied []*deadLedger
 	for _, path := range paths {
 		d, left, err := openDead(path)
-		if err != nil {
+		switch {
+		case errors.Is(err, errInUse):
+			inUse++
+		case err != nil:
 			errs = append(errs, fmt.Errorf("clean %s: %w", path, err))
-		}
-		if d != nil {
+		case d != nil:
 			defer d.file.Close() // and so the lock
 			all, emptied = append(all, left...), append(emptied, d)
 		}
 	}
 	slices.SortStableFunc(all, func(a, b leftover) int { return b.made.Compare(a.made) })
 	for _, l := range all {
-		err := undo(ctx, l.Entry, undoes)
-		tell(Cleaned{Ledger: l.in.path, Entry: l.Entry, Err: err})
+		id := fmt.Sprintf("%s %d", l.in.path, l.N)
+		err, tried := c.tried[id]
+		if !tried {
+			err = undo(ctx, l.Entry, c.undoes)
+			c.tried[id] = err
+			c.tell(Cleaned{Ledger: l.in.path, Entry: l.Entry, Err: err})
+		}
 		if err != nil {
 			l.in.kept = true
 			errs = append(errs, fmt.Errorf("clean %s: %s %s: %w", l.in.path, l.Kind, l.Name, err))
@@ -75,7 +117,7 @@ func Clean(ctx context.Context, dir string, undoes map[string]Undo, tell func(Cl
 			errs = append(errs, os.Remove(d.path))
 		}
 	}
-	return errors.Join(errs...)
+	return inUse, errors.Join(errs...)
 }
 
 // deadLedger is a ledger whose owner has gone, locked.
@@ -92,10 +134,12 @@ type leftover struct {
 	made time.Time
 }
 
-// openDead locks a ledger and gives what is left in it, newest first. Nil: its
-// owner lives, or it is gone.
+var errInUse = errors.New("its owner lives")
+
+// openDead locks a ledger and gives what is left in it, newest first. Nil: there
+// is none any more.
 func openDead(path string) (*deadLedger, []leftover, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_APPEND, 0)
+	f, err := openOwn(path, os.O_RDWR|os.O_APPEND)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil, nil
 	}
@@ -105,7 +149,7 @@ func openDead(path string) (*deadLedger, []leftover, error) {
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		f.Close()
 		if errors.Is(err, unix.EWOULDBLOCK) {
-			return nil, nil, nil
+			return nil, nil, errInUse
 		}
 		return nil, nil, fmt.Errorf("lock: %w", err)
 	}

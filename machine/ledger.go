@@ -37,12 +37,20 @@ type Entry struct {
 	Gone bool      `json:"gone,omitempty"`
 }
 
+const ledgersName = "ledgers" // the directory of ledgers, below that of all records
+
 // OpenLedger begins a new ledger under dir, which is made if it is missing.
 // An error here means that nothing can be made durably in dir: it is full,
-// read-only, or not ours.
+// read-only, or not ours (CheckOwn).
 func OpenLedger(dir string) (*Ledger, error) {
-	ledgers := filepath.Join(dir, "ledgers")
+	ledgers := filepath.Join(dir, ledgersName)
+	if err := CheckOwn(dir); err != nil {
+		return nil, fmt.Errorf("machine: make a ledger: %w", err)
+	}
 	if err := os.MkdirAll(ledgers, 0o700); err != nil {
+		return nil, fmt.Errorf("machine: make a ledger: %w", err)
+	}
+	if err := checkLedgers(dir); err != nil {
 		return nil, fmt.Errorf("machine: make a ledger: %w", err)
 	}
 	path := filepath.Join(ledgers, time.Now().UTC().Format("20060102T150405")+"-"+Token()[:8]+".ledger")

@@ -24,18 +24,26 @@ const (
 // blocks is a file that is being filled.
 type blocks struct {
 	f      *os.File
+	dir    folder
+	name   string
 	direct bool
 	tag    content.Tag
 }
 
-// openBlocks opens a file for direct writes, where the file system has them.
-func openBlocks(path string, tag content.Tag) (*blocks, error) {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|unix.O_DIRECT, 0o644)
-	if errors.Is(err, unix.EINVAL) {
-		f, err = os.OpenFile(path, os.O_WRONLY|os.O_CREATE, 0o644)
-		return &blocks{f, false, tag}, err
+// openBlocks opens a file for direct writes, where the file system has them, or
+// makes it.
+func openBlocks(dir folder, name string, create bool, tag content.Tag) (*blocks, error) {
+	flags := os.O_WRONLY
+	if create {
+		flags |= os.O_CREATE | os.O_EXCL
 	}
-	return &blocks{f, true, tag}, err
+	f, err := dir.file(name, flags|unix.O_DIRECT, 0o644)
+	if errors.Is(err, unix.EINVAL) {
+		// Where the file system has no direct writes, it may have made the file all the same.
+		f, err = dir.file(name, flags&^os.O_EXCL, 0o644)
+		return &blocks{f, dir, name, false, tag}, err
+	}
+	return &blocks{f, dir, name, true, tag}, err
 }
 
 // write fills the file from one offset to another and syncs it. wrote is told
@@ -136,7 +144,7 @@ func (b *blocks) put(buffer []byte, from, to int64) error {
 }
 
 func (b *blocks) buffered(data []byte, at int64) error {
-	f, err := os.OpenFile(b.f.Name(), os.O_WRONLY, 0)
+	f, err := b.dir.file(b.name, os.O_WRONLY, 0)
 	if err != nil {
 		return err
 	}

@@ -32,7 +32,7 @@ type Disk struct {
 	o    DiskOptions
 	turn turn
 	seed seed.Seed
-	home home
+	home *home
 	// Left is what a killed process left and could not be removed; nil: nothing.
 	Left error
 
@@ -163,9 +163,7 @@ func (d *Disk) set(ctx context.Context, bytes int64, sizes func() []int64, beyon
 	return nil
 }
 
-func (d *Disk) path(i int) string {
-	return filepath.Join(d.home.path, filesName, fmt.Sprintf("%08d", i))
-}
+func numbered(i int64) string { return fmt.Sprintf("%08d", i) }
 
 // shrink cuts files that are larger than they are to be, and removes those that
 // are not to be: the last first.
@@ -179,10 +177,10 @@ func (d *Disk) shrink(want []int64) error {
 			continue
 		}
 		if size > 0 {
-			if err := os.Truncate(d.path(i), size); err != nil {
+			if err := d.truncate(i, size); err != nil {
 				return err
 			}
-		} else if err := os.Remove(d.path(i)); err != nil {
+		} else if err := d.home.files.remove(numbered(int64(i))); err != nil {
 			return err
 		}
 		d.add(size - d.files[i])
@@ -192,6 +190,14 @@ func (d *Disk) shrink(want []int64) error {
 		d.files = d.files[:len(want)]
 	}
 	return nil
+}
+
+func (d *Disk) truncate(i int, size int64) error {
+	f, err := d.home.files.file(numbered(int64(i)), os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Truncate(size), f.Close())
 }
 
 // grow makes and extends files.
@@ -212,11 +218,11 @@ func (d *Disk) grow(ctx context.Context, want []int64) error {
 	if !grown {
 		return nil
 	}
-	return syncDir(filepath.Join(d.home.path, filesName))
+	return d.home.files.f.Sync()
 }
 
 func (d *Disk) extend(ctx context.Context, i int, size int64) error {
-	b, err := openBlocks(d.path(i), content.Tag{Seed: uint64(d.seed), Object: uint64(i)})
+	b, err := openBlocks(d.home.files, numbered(int64(i)), d.files[i] == 0, content.Tag{Seed: uint64(d.seed), Object: uint64(i)})
 	if err == nil {
 		d.direct.Store(b.direct)
 		err = b.write(ctx, d.files[i], size, func(n int64) {
@@ -226,18 +232,10 @@ func (d *Disk) extend(ctx context.Context, i int, size int64) error {
 		err = errors.Join(err, b.f.Close())
 	}
 	if d.files[i] == 0 { // nothing came of it
-		_ = os.Remove(d.path(i))
+		_ = d.home.files.remove(numbered(int64(i)))
 		d.files = d.files[:i]
 	}
 	return err
-}
-
-func syncDir(path string) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
 }
 
 func (d *Disk) add(bytes int64) {
@@ -265,8 +263,8 @@ func (d *Disk) short(asked int64, err error) error {
 // limit is how many bytes could be held.
 func (d *Disk) limit() (int64, string, error) {
 	var st unix.Statfs_t
-	if err := unix.Statfs(d.home.path, &st); err != nil {
-		return 0, "", fmt.Errorf("pressure: the space of %s: %w", d.home.path, err)
+	if err := unix.Fstatfs(d.home.dir.fd(), &st); err != nil {
+		return 0, "", fmt.Errorf("pressure: the space of %s: %w", d.home.path(), err)
 	}
 	keep := d.o.Margin
 	if keep == 0 {
@@ -289,7 +287,7 @@ func (d *Disk) Current() DiskState {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	s := DiskState{d.state, d.inodes, d.home.path, d.direct.Load()}
+	s := DiskState{d.state, d.inodes, d.home.path(), d.direct.Load()}
 	s.Limit, s.Bound, s.Working = limit, bound, d.turn.busy()
 	return s
 }

@@ -34,8 +34,8 @@ func newDisk(t testing.TB, o DiskOptions) *Disk {
 		if err := d.Close(); err != nil {
 			t.Error(err)
 		}
-		if _, err := os.Stat(d.home.path); !errors.Is(err, fs.ErrNotExist) {
-			t.Errorf("closed, and %s is there: %v", d.home.path, err)
+		if _, err := os.Stat(d.home.path()); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("closed, and %s is there: %v", d.home.path(), err)
 		}
 	})
 	return d
@@ -44,13 +44,13 @@ func newDisk(t testing.TB, o DiskOptions) *Disk {
 // onDisk is what the kernel says of the files: their sizes and their blocks.
 func onDisk(t testing.TB, d *Disk) (size, allocated int64, names []string) {
 	t.Helper()
-	entries, err := os.ReadDir(filepath.Join(d.home.path, filesName))
+	entries, err := os.ReadDir(filepath.Join(d.home.path(), filesName))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, e := range entries {
 		var st unix.Stat_t
-		if err := unix.Stat(filepath.Join(d.home.path, filesName, e.Name()), &st); err != nil {
+		if err := unix.Stat(filepath.Join(d.home.path(), filesName, e.Name()), &st); err != nil {
 			t.Fatal(err)
 		}
 		size, allocated = size+st.Size, allocated+st.Blocks*512
@@ -85,7 +85,7 @@ func TestDiskFiles(t *testing.T) {
 		}
 		var have []int64
 		for i := range sizes {
-			st, err := os.Stat(d.path(i))
+			st, err := os.Stat(d.home.files.path(numbered(int64(i))))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -116,7 +116,7 @@ func TestDiskBlocksDiffer(t *testing.T) {
 	}
 	seen := map[string]bool{}
 	for i := range 3 {
-		b, err := os.ReadFile(d.path(i))
+		b, err := os.ReadFile(d.home.files.path(numbered(int64(i))))
 		if err != nil {
 			t.Fatal(err)
 		}

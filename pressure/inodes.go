@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 )
 
 // groupSize is how many empty files are in one directory.
@@ -50,32 +49,47 @@ func (d *Disk) SetInodes(ctx context.Context, n int64) error {
 	}
 }
 
-func (d *Disk) inode(i int64) (group, path string) {
-	group = filepath.Join(d.home.path, inodesName, fmt.Sprintf("%05d", i/groupSize))
-	return group, filepath.Join(group, fmt.Sprintf("%08d", i%groupSize))
+// groupOf is the name of the directory of an inode, and its name there.
+func groupOf(i int64) (group, name string) {
+	return fmt.Sprintf("%05d", i/groupSize), numbered(i % groupSize)
 }
 
-func (d *Disk) makeInode(i int64) error {
-	group, path := d.inode(i)
-	if i%groupSize == 0 {
-		if err := os.Mkdir(group, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
-			return err
-		}
-	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+// inGroup calls do with the directory of an inode open.
+func (d *Disk) inGroup(group string, do func(folder) error) error {
+	g, err := d.home.inodes.folder(group)
 	if err != nil {
 		return err
 	}
-	return f.Close()
+	return errors.Join(do(g), g.close())
+}
+
+func (d *Disk) makeInode(i int64) error {
+	group, name := groupOf(i)
+	if i%groupSize == 0 {
+		g, err := d.home.inodes.make(group)
+		if err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+		if err == nil {
+			_ = g.close()
+		}
+	}
+	return d.inGroup(group, func(g folder) error {
+		f, err := g.file(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+		if err != nil {
+			return err
+		}
+		return f.Close()
+	})
 }
 
 func (d *Disk) dropInode(i int64) error {
-	group, path := d.inode(i)
-	if err := os.Remove(path); err != nil {
+	group, name := groupOf(i)
+	if err := d.inGroup(group, func(g folder) error { return g.remove(name) }); err != nil {
 		return err
 	}
 	if i%groupSize == 0 {
-		return os.Remove(group)
+		return d.home.inodes.removeFolder(group)
 	}
 	return nil
 }

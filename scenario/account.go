@@ -37,6 +37,8 @@ func (run *run) takeStock() error {
 			}
 		}
 	}
+	run.mu.Lock()
+	defer run.mu.Unlock()
 	run.account = a
 	return nil
 }

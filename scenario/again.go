@@ -84,6 +84,7 @@ func (r *Runner) Again(ctx context.Context, dir string) (*Outcome, error) {
 	run := r.newRun()
 	out := &Outcome{Plan: p, Began: began}
 	err = run.again(ctx, p, own, dir, e, out)
+	run.end()
 	out.Findings = run.findings
 	run.decide(out)
 	if len(out.Findings) == 0 && out.Err == nil {
@@ -150,12 +151,15 @@ func (run *run) again(ctx context.Context, p *Plan, own, dir string, e evidence,
 		if t.Again == nil {
 			return run.broke(Misconfigured("--again "+dir, "%s cannot be made again as they were", kind))
 		}
-		if run.lives[kind], err = t.Again(ctx, run.env, dir, e.Targets); err != nil {
+		run.lives[kind], err = patiently(ctx, run, "the preparation of "+kind,
+			func() ([]Live, error) { return t.Again(ctx, run.env, dir, e.Targets) }, closeLate(ctx))
+		if err != nil {
 			return run.broke(err)
 		}
 	}
 	out.Rounds = 1
-	return run.broke(run.judge(ctx))
+	_, err = patiently(ctx, run, "the look", func() (struct{}, error) { return struct{}{}, run.judge(ctx) }, nil)
+	return run.broke(err)
 }
 
 // before gives the records up to a time, and what an opening checkpoint holds.

@@ -313,16 +313,27 @@ type ends interface {
 
 // within holds one number of a field to its tags.
 func (d *decoder) within(n *yaml.Node, f field, x float64) {
-	text, bound := n.Value, func(v float64) any { return v }
+	text := n.Value
 	if f.typ == reflect.TypeFor[Range[Size]]() {
-		text, bound = Size(x).String(), func(v float64) any { return Size(v) }
+		text = Size(x).String()
 	}
 	if f.min != nil && x < *f.min {
-		d.problem(n, "%s: %s is at least %v", text, f.name, bound(*f.min))
+		d.problem(n, "%s: %s is at least %s", text, f.name, bound(f.typ, *f.min))
 	}
 	if f.max != nil && x > *f.max {
-		d.problem(n, "%s: %s is at most %v", text, f.name, bound(*f.max))
+		d.problem(n, "%s: %s is at most %s", text, f.name, bound(f.typ, *f.max))
 	}
+}
+
+// bound is a limit of a field as a file says it.
+func bound(t reflect.Type, limit float64) string {
+	switch t {
+	case reflect.TypeFor[Size](), reflect.TypeFor[Range[Size]]():
+		return Size(limit).String()
+	case reflect.TypeFor[Duration](), reflect.TypeFor[Range[Duration]]():
+		return Duration(limit).String()
+	}
+	return fmt.Sprint(limit)
 }
 
 func kindOf(n *yaml.Node) string {
@@ -351,6 +362,8 @@ func describe(t reflect.Type) string {
 		return "a size"
 	case reflect.TypeFor[Duration]():
 		return "a duration"
+	case reflect.TypeFor[Directory]():
+		return "a directory"
 	}
 	switch t.Kind() {
 	case reflect.Bool:

@@ -36,9 +36,9 @@ type Scenario struct {
 func ReadFile(path string, reg *Registry) ([]*Scenario, error) {
 	var in io.Reader = os.Stdin
 	if path != "-" {
-		f, err := os.Open(path)
+		f, err := openFile(path)
 		if err != nil {
-			return nil, Misconfigured(path, "%v", errors.Unwrap(err))
+			return nil, err
 		}
 		defer f.Close()
 		in = f

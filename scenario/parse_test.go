@@ -2,9 +2,11 @@ package scenario_test
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -87,7 +89,20 @@ func TestErrorsNameTheirPlace(t *testing.T) {
 		{"one alternative is wrong", with("concurrency: {one-of: [1, 2, x]}"), `f.yaml:6:32: "x": want a whole number`},
 		{"every without for", with("faults: [lie: {kind: lose, every: 1s}]"), "f.yaml:6:12: lie stays until the tests end, so every wants for"},
 		{"two counts", with("faults: [lie: {kind: lose, after: {writes: 1, flushes: 2}}]"), "f.yaml:6:37: want one of operations, writes and flushes"},
-		{"anchor in itself", "- &a [*a]", "f.yaml"},
+		{"anchor in itself", "- &a [*a]", "f.yaml:1:7: *a stands in what it is an alias of"},
+		{"aliases of aliases", bomb(60), "aliases add more than 100000 values to those of the file"},
+		{"no time at all", with("timeout: 0s"), "f.yaml:6:12: 0s: timeout is at least 1ns"},
+		{"a volume of nothing", without("buckets: 1", "volumes: [{size: 0}]"), "f.yaml:3:31: 0: size is at least 1B"},
+		{"an absolute directory", with("files: {prefix: /abs/p}"), `f.yaml:6:19: "/abs/p": want a directory below that of the files`},
+		{"a directory elsewhere", with("files: {prefix: ../../../x}"), `f.yaml:6:19: "../../../x": want names with one slash between them, none of them . or ..`},
+		{"a directory with a way up", with("files: {prefix: a/../b}"), `f.yaml:6:19: "a/../b": want names`},
+		{"a directory that ends in a slash", with("files: {prefix: a/}"), `f.yaml:6:19: "a/": want names`},
+		{"a long name", with("files: {prefix: " + strings.Repeat("x", 256) + "}"), "f.yaml:6:19: a name of 256 bytes: at most 255"},
+		{"a long path", with("files: {prefix: " + strings.Repeat("x/", 1500) + "x}"), "f.yaml:6:19: a path of 3001 bytes: at most 3000"},
+		{"a name with a zero byte", with(`files: {prefix: "a\0b"}`), `a name has no zero byte`},
+		{"keys that a client resolves", with("objects: {prefix: a/../b}"), `f.yaml:6:21: "a/../b": want names`},
+		{"keys from the root", with("objects: {prefix: /a}"), `f.yaml:6:21: "/a": want names`},
+		{"long keys", with("objects: {prefix: " + strings.Repeat("x/", 600) + "x}"), "f.yaml:6:21: a prefix of 1201 bytes: at most 1013"},
 		{"an alias of nothing", "- *nobody", "f.yaml:1:"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -99,6 +114,64 @@ func TestErrorsNameTheirPlace(t *testing.T) {
 				t.Errorf("got  %v\nwant %s", err, c.want)
 			}
 		})
+	}
+}
+
+// bomb is a file in which n aliases of aliases make nine times as many values each.
+func bomb(n int) string {
+	text := "a0: &a0 [x]\n"
+	for i := range n {
+		alias := fmt.Sprintf("*a%d", i)
+		text += fmt.Sprintf("a%d: &a%d [%s]\n", i+1, i+1, strings.Join([]string{alias, alias, alias, alias, alias, alias, alias, alias, alias}, ", "))
+	}
+	return text + fmt.Sprintf("scenarios: *a%d\n", n)
+}
+
+// TestAliasesAreCounted: as often as they stand for something, and no more.
+func TestAliasesAreCounted(t *testing.T) {
+	list := "[" + strings.Repeat("x, ", 99) + "x]"
+	for aliases, refused := range map[int]bool{900: false, 1000: true} {
+		text := "- &a " + list + "\n" + strings.Repeat("- *a\n", aliases)
+		_, err := scenario.Parse("f.yaml", []byte(text), registry())
+		if got := strings.Contains(err.Error(), "aliases add more than"); got != refused {
+			t.Errorf("%d aliases of 100 values: %v", aliases, got)
+		}
+	}
+}
+
+// TestFIFO: a file that no process writes to is not waited for.
+func TestFIFO(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "f.yaml")
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := scenario.ReadFile(path, registry()); !scenario.IsConfig(err) {
+		t.Errorf("%v", err)
+	}
+	var into map[string]string
+	if err := scenario.ReadStrict(path, &into); !scenario.IsConfig(err) {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestAdjust: only numbers that a plan could have are taken.
+func TestAdjust(t *testing.T) {
+	all, err := scenario.Parse("f.yaml", []byte(minimal), registry())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		scale       float64
+		concurrency int
+		ok          bool
+	}{
+		{0, 0, true}, {1e-9, 1, true}, {1e6, 4096, true},
+		{math.NaN(), 0, false}, {math.Inf(1), 0, false}, {math.Inf(-1), 0, false}, {-1, 0, false}, {1.1e6, 0, false},
+		{1, -1, false}, {1, 4097, false},
+	} {
+		if _, err := all[0].Plan(1, 0, scenario.Adjust{Scale: c.scale, Concurrency: c.concurrency}); (err == nil) != c.ok || err != nil && !scenario.IsConfig(err) {
+			t.Errorf("%+v: %v", c, err)
+		}
 	}
 }
 

@@ -29,6 +29,23 @@ type Adjust struct {
 	Scale       float64 // factor of how many objects, files and operations there are; 0 is 1
 }
 
+// Limits of what a command line changes.
+const (
+	maxScale       = 1e6
+	maxConcurrency = 4096
+)
+
+// Check returns a *ConfigError if the numbers are none that a plan could have.
+func (a Adjust) Check() error {
+	switch {
+	case a.Scale != 0 && !(a.Scale > 0 && a.Scale <= maxScale): // NaN is neither
+		return Misconfigured("--scale", "%v: want a factor above 0, at most %v", a.Scale, int(maxScale))
+	case a.Concurrency < 0 || a.Concurrency > maxConcurrency:
+		return Misconfigured("--concurrency", "%d: want 1 to %d", a.Concurrency, maxConcurrency)
+	}
+	return nil
+}
+
 // Plans is how many plans the scenario asks for.
 func (s *Scenario) Plans() int { return max(1, int(s.Spec.Repeat)) }
 
@@ -41,6 +58,9 @@ func (s *Scenario) Plan(run seed.Seed, i int, a Adjust) (*Plan, error) {
 		if i > 0 {
 			sd = sd.Index(uint64(i))
 		}
+	}
+	if err := a.Check(); err != nil {
+		return nil, err
 	}
 	choices := sd.For("plan")
 	d := &decoder{file: s.file, reg: s.reg, scale: a.Scale,

@@ -74,26 +74,44 @@ func (run *run) endOthers() error {
 // intact asks every target whether all of assay's own below it is whole. Where
 // it is not, what was seen of the target since it last was proves nothing.
 func (run *run) intact(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), intactBound)
+	bound := intactBound
+	if ctx.Err() != nil {
+		bound = stepPatience
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), bound)
 	defer cancel()
 	var errs []error
-	if err := run.env.History.Err(); err != nil && !run.failed[nil] {
-		run.failed[nil] = true
+	if err := run.env.History.Err(); err != nil && run.fails(nil) {
 		for _, l := range run.all() {
-			run.failed[l] = true
+			run.fails(l)
 		}
 		errs = append(errs, fmt.Errorf("the history of the run is not whole, so nothing that was seen proves anything: %w", err))
 	}
 	for _, l := range run.all() {
-		if run.failed[l] {
+		if run.hasFailed(l) {
 			continue // as was reported
 		}
-		if err := l.Intact(ctx); err != nil {
-			run.failed[l] = true
+		if err := l.Intact(ctx); err != nil && run.fails(l) {
 			errs = append(errs, fmt.Errorf("assay itself failed below %s, so what it showed proves nothing: %w", l.Name(), err))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// fails notes that something of assay's own below a target has failed (nil: the
+// history), and reports whether that is news.
+func (run *run) fails(l Live) bool {
+	run.mu.Lock()
+	defer run.mu.Unlock()
+	news := !run.failed[l]
+	run.failed[l] = true
+	return news
+}
+
+func (run *run) hasFailed(l Live) bool {
+	run.mu.Lock()
+	defer run.mu.Unlock()
+	return run.failed[l]
 }
 
 func (run *run) judge(ctx context.Context) error {
@@ -122,7 +140,7 @@ func (run *run) judge(ctx context.Context) error {
 	err := run.intact(ctx)
 	for _, l := range run.all() {
 		for _, f := range found[l] {
-			if !run.failed[l] {
+			if !run.hasFailed(l) {
 				run.found(f)
 			}
 		}
@@ -145,6 +163,10 @@ func (run *run) check(ctx context.Context, use CheckUse, l Live) (found []verdic
 func (run *run) found(f verdict.Finding) {
 	run.env.findings.Add(1)
 	run.mu.Lock()
+	if run.done {
+		run.mu.Unlock()
+		return
+	}
 	run.kinds[f.Kind]++
 	if len(run.findings) == maxFindings {
 		run.dropped++

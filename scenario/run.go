@@ -7,7 +7,6 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -77,6 +76,9 @@ type run struct {
 	ended     map[Live]bool // in this round, by a fault
 	failed    map[Live]bool // something of assay's own below it has failed
 	account   account
+	done      bool // what is found or breaks now is no part of the outcome
+
+	left <-chan struct{} // closed when the step that was left to itself has ended; nil: none was
 }
 
 // Run runs a plan: prepare, rounds of drive, heal and judge, and clean. It
@@ -101,6 +103,7 @@ func (r *Runner) Run(ctx context.Context, p *Plan) (*Outcome, error) {
 	run := r.newRun()
 	out := &Outcome{Plan: p, Began: began}
 	err = run.whole(ctx, p, dir, out)
+	run.end()
 	out.Findings, out.Again = run.findings, run.witnessed
 	run.decide(out)
 	out.Took = time.Since(began)
@@ -211,8 +214,10 @@ func (run *run) whole(ctx context.Context, p *Plan, dir string, out *Outcome) (e
 		return run.broke(err)
 	}
 	defer func() {
-		run.broke(run.intact(ctx))
-		run.broke(run.takeStock())
+		_, err := patiently(ctx, run, "the account", func() (struct{}, error) {
+			return struct{}{}, errors.Join(run.intact(ctx), run.takeStock())
+		}, nil)
+		run.broke(err)
 	}()
 	for i, use := range p.Faults {
 		run.faults = append(run.faults, newSchedule(run, i, use))
@@ -223,7 +228,7 @@ func (run *run) whole(ctx context.Context, p *Plan, dir string, out *Outcome) (e
 		}
 	}()
 	for more := true; more; {
-		more, err = run.round(ctx)
+		more, err = run.patientRound(ctx)
 		out.Rounds++
 		if err != nil {
 			return run.broke(err)
@@ -239,7 +244,9 @@ func (run *run) whole(ctx context.Context, p *Plan, dir string, out *Outcome) (e
 func (run *run) broke(err error) error {
 	if err != nil {
 		run.mu.Lock()
-		run.broken = append(run.broken, err)
+		if !run.done {
+			run.broken = append(run.broken, err)
+		}
 		run.mu.Unlock()
 	}
 	return err
@@ -256,7 +263,7 @@ func (run *run) prepare(ctx context.Context) error {
 		if n == 0 {
 			continue
 		}
-		lives, err := run.Registry.targets[kind].Prepare(ctx, run.env)
+		lives, err := run.patientPrepare(ctx, kind)
 		if err != nil {
 			return fmt.Errorf("prepare %s: %w", kind, err)
 		}
@@ -360,18 +367,6 @@ func (run *run) tests(ctx context.Context, wanted func(*Test) bool) error {
 		}
 	}
 	return nil
-}
-
-// clean closes the targets, the last prepared first, whatever has happened.
-func (run *run) clean(ctx context.Context) {
-	run.enter(verdict.Clean, 0)
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanPatience)
-	defer cancel()
-	for _, l := range slices.Backward(run.all()) {
-		if err := l.Close(ctx); err != nil {
-			run.broke(fmt.Errorf("clean %s: %w", l.Name(), err))
-		}
-	}
 }
 
 // ticks sends a tick a second until it is stopped.

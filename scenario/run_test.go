@@ -36,6 +36,16 @@ type shelf struct {
 	silent                                           bool // nothing is acknowledged
 	untouched                                        bool // the faults touch nothing
 	breaks                                           int  // something of assay's own fails before it is asked so often
+
+	stuck   string        // what heeds no context
+	release chan struct{} // until this is closed
+}
+
+// sticks waits for release, where that is what is stuck.
+func (s *shelf) sticks(where string) {
+	if s.stuck == where {
+		<-s.release
+	}
 }
 
 func (s *shelf) note(format string, args ...any) {
@@ -57,10 +67,12 @@ func (s *shelf) Intact(context.Context) error {
 }
 func (s *shelf) Heal(context.Context) error {
 	s.note("heal")
+	s.sticks("heal")
 	return s.healErr
 }
 func (s *shelf) Close(context.Context) error {
 	s.note("close")
+	s.sticks("close")
 	return s.closeErr
 }
 
@@ -82,6 +94,7 @@ func (s *shelf) registry() *scenario.Registry {
 	reg.Target(scenario.Target{Kind: scenario.BucketKind, Lacks: func(*scenario.Spec) error { return s.lacks }, Prepare: func(_ context.Context, e *scenario.Env) ([]scenario.Live, error) {
 		s.env = e
 		s.note("prepare")
+		s.sticks("prepare")
 		if s.prepareErr != nil {
 			return nil, s.prepareErr
 		}
@@ -92,6 +105,7 @@ func (s *shelf) registry() *scenario.Registry {
 		Run: func(ctx context.Context, e *scenario.Env, _ scenario.Live, task scenario.Task, _ any) error {
 			if task.From == 0 {
 				s.note("work")
+				s.sticks("work")
 			}
 			if s.panics == "test" {
 				panic("the test panics")
@@ -143,6 +157,7 @@ func (s *shelf) registry() *scenario.Registry {
 	reg.Check(scenario.Check{Name: "look", Target: scenario.BucketKind, Controls: controls,
 		Judge: func(ctx context.Context, e *scenario.Env, _ scenario.Live, _ any) ([]verdict.Finding, error) {
 			s.note("judge")
+			s.sticks("judge")
 			if s.panics == "check" {
 				panic("the check panics")
 			}

@@ -25,7 +25,7 @@ type Spec struct {
 	Checks      []CheckUse `yaml:"checks" doc:"what judges the targets afterwards" required:"true"`
 	Expect      *Expect    `yaml:"expect" doc:"turns the verdict round, for a scenario that must find something"`
 	Repeat      Count      `yaml:"repeat" doc:"how many plans are made of it; default 1" min:"1" max:"1000000"`
-	Timeout     Duration   `yaml:"timeout" doc:"after which a run is inconclusive; default: none"`
+	Timeout     Duration   `yaml:"timeout" doc:"after which a run is inconclusive; default: none" min:"1"`
 }
 
 // DefaultConcurrency is how many tasks of a scenario run at once unless it says otherwise.
@@ -96,7 +96,7 @@ type Volume struct {
 	Name       string    `yaml:"name" doc:"by which tests, faults and checks say on; default volume-1, volume-2, …"`
 	Device     string    `yaml:"device" doc:"soft, dm, a block device's path, or none (then path)"`
 	Filesystem string    `yaml:"filesystem" doc:"what is made on the device" enum:"ext4,xfs,btrfs"`
-	Size       Size      `yaml:"size" doc:"of the device"`
+	Size       Size      `yaml:"size" doc:"of the device; default 1G" min:"1"`
 	Mount      string    `yaml:"mount" doc:"mount options"`
 	Sector     Size      `yaml:"sector" doc:"logical block of a breakable disk, the most that a power cut cannot tear: 512 or 4096; default 4096, as disks of today have it. ext4 checks its superblock, of two sectors of 512 bytes, before it replays its journal, and a torn one cannot be mounted" min:"512" max:"4096"`
 	Memory     Size      `yaml:"memory" doc:"that the content of a breakable disk may take; default: all of its size. A disk that will never be full can be larger than the machine's memory"`
@@ -165,14 +165,14 @@ func listOrNumber[T any](d *decoder, n *yaml.Node, at path) []T {
 type Objects struct {
 	Count  Amount      `yaml:"count" doc:"how many; default 10" max:"1000000000"`
 	Size   Range[Size] `yaml:"size" doc:"of each; a range is drawn once an object; default 1K" max:"144115188075855872"`
-	Prefix string      `yaml:"prefix" doc:"what their keys begin with; a slash follows it"`
+	Prefix KeyPrefix   `yaml:"prefix" doc:"what their keys begin with, without . and .. as names; a slash follows it"`
 }
 
 // Files are what tests on volumes write.
 type Files struct {
 	Count  Amount      `yaml:"count" doc:"how many; default 10" max:"1000000000"`
 	Size   Range[Size] `yaml:"size" doc:"of each; a range is drawn once a file; default 1M" max:"144115188075855872"`
-	Prefix string      `yaml:"prefix" doc:"the directory that they are in"`
+	Prefix Directory   `yaml:"prefix" doc:"the directory that they are in, a relative path without . and .."`
 	Names  string      `yaml:"names" doc:"plain: digits; odd: 255 bytes with every byte that a name may have; default plain" enum:"plain,odd"`
 }
 

@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"reflect"
+	"syscall"
 
 	"go.yaml.in/yaml/v4"
 )
@@ -28,9 +29,9 @@ func ReadStrict(path string, v any) error { return readStrict(path, v, false) }
 func ReadSecrets(path string, v any) error { return readStrict(path, v, true) }
 
 func readStrict(path string, v any, secret bool) error {
-	f, err := os.Open(path)
+	f, err := openFile(path)
 	if err != nil {
-		return Misconfigured(path, "%v", errors.Unwrap(err))
+		return err
 	}
 	defer f.Close()
 	b, err := io.ReadAll(io.LimitReader(f, MaxFile+1))
@@ -64,11 +65,25 @@ func withoutText(err error, secret bool) error {
 	return err
 }
 
+// openFile opens a file to read it, without waiting for a process to open the
+// other end of a FIFO: of one that nothing writes to yet it reads nothing.
+func openFile(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOCTTY, 0)
+	if err != nil {
+		return nil, Misconfigured(path, "%v", errors.Unwrap(err))
+	}
+	return f, nil
+}
+
 // flatten loads one YAML document and follows its aliases.
 func flatten(file string, b []byte) (*yaml.Node, error) {
 	root, err := load(b)
 	if err != nil {
 		return nil, &ConfigError{[]Problem{yamlProblem(file, err)}}
+	}
+	var placed *placedError
+	if err := (&aliases{of: map[*yaml.Node]int{}}).check(root); errors.As(err, &placed) {
+		return nil, &ConfigError{[]Problem{{file, placed.at.Line, placed.at.Column, placed.text}}}
 	}
 	flat := &flattener{left: maxValues}
 	if root, err = flat.flatten(root, 0); err != nil {

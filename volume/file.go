@@ -269,9 +269,12 @@ func (f *File) shut(ctx context.Context) error {
 	return nil
 }
 
-// runBytes is how many bytes of blocks are asked for at once: few, as all of
-// them count as begun.
-const runBytes = 2 << 20
+// runBytes and runBlocks are how much is asked for at once at most: little, as
+// all of it counts as begun, and is held in memory.
+const (
+	runBytes  = 2 << 20
+	runBlocks = 4096
+)
 
 // Write writes a generation to [from, to) in blocks. It goes on after errors:
 // they are in the history.
@@ -280,7 +283,7 @@ func (f *File) Write(ctx context.Context, how Access, generation uint32, from, t
 	if err != nil || !ok {
 		return err
 	}
-	run := max(block, runBytes/block*block)
+	run := block * min(max(1, runBytes/block), runBlocks)
 	for at := from; at < to; at += run {
 		if err := f.writeRun(ctx, how, generation, at, min(at+run, to), block); err != nil {
 			return err

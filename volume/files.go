@@ -34,7 +34,7 @@ func (f *Files) Path(i int64) string {
 	if p.Names == "odd" {
 		name = oddName(i)
 	}
-	return path.Join(p.Prefix, name)
+	return path.Join(string(p.Prefix), name)
 }
 
 // oddName is a name of 255 bytes, the most that Linux has (limits.h), of which

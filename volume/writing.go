@@ -3,7 +3,6 @@ package volume
 import (
 	"context"
 	"errors"
-	"slices"
 	"sync"
 
 	"github.com/seed-1b600011/assay/scenario"
@@ -44,70 +43,33 @@ func (w writing) block() int64 {
 	return int64(w.Block)
 }
 
-// part is [from, to) of a file.
-type part struct{ from, to int64 }
-
-// blocks are the parts of [from, to) that are written one by one.
-func (w writing) blocks(from, to int64) []part {
-	var all []part
-	for at := from; at < to; at += w.block() {
-		all = append(all, part{at, min(at+w.block(), to)})
-	}
-	return all
-}
-
 // write writes a generation to the parts, in the order and as many at once as
 // the options say, and syncs.
-func (w writing) write(ctx context.Context, draw seed.Seed, f *File, generation uint32, parts []part) error {
-	switch w.Order {
-	case "reverse":
-		slices.Reverse(parts)
-	case "random":
-		for i := len(parts) - 1; i > 0; i-- {
-			j := int(draw.Below(uint64(i), uint64(i)+1))
-			parts[i], parts[j] = parts[j], parts[i]
-		}
-	default:
-		if w.SyncEvery == 0 {
-			parts = runs(parts)
-		}
-	}
-	every := int(w.SyncEvery)
+func (w writing) write(ctx context.Context, draw seed.Seed, f *File, generation uint32, todo parts) error {
+	todo = todo.ordered(w.Order, draw)
+	every := w.SyncEvery
 	if every == 0 {
-		every = max(len(parts), 1)
+		every = max(todo.n, 1)
 	}
-	for batch := range slices.Chunk(parts, every) {
-		if err := w.batch(ctx, f, generation, batch); err != nil {
+	for from := int64(0); from == 0 || from < todo.n; from += every {
+		if err := w.batch(ctx, f, generation, todo.slice(from, min(from+every, todo.n))); err != nil {
 			return err
 		}
 		if err := f.Sync(ctx, w.access()); err != nil {
 			return err
 		}
 	}
-	if len(parts) == 0 {
-		return f.Sync(ctx, w.access())
-	}
 	return nil
 }
 
-// runs joins parts that follow one another: File.Write parts them again, with
-// fewer messages.
-func runs(parts []part) []part {
-	var all []part
-	for _, p := range parts {
-		if n := len(all); n > 0 && all[n-1].to == p.from {
-			all[n-1].to = p.to
-			continue
-		}
-		all = append(all, p)
+// batch writes the parts between two syncs, several at once.
+func (w writing) batch(ctx context.Context, f *File, generation uint32, todo parts) error {
+	each := todo.all
+	if w.SyncEvery == 0 && w.Order != "reverse" && w.Order != "random" {
+		each = todo.runs
 	}
-	return all
-}
-
-// batch writes parts, several at once.
-func (w writing) batch(ctx context.Context, f *File, generation uint32, parts []part) error {
-	if w.Depth <= 1 || len(parts) == 1 { // a part that is a run goes by Access.Depth
-		for _, p := range parts {
+	if w.Depth <= 1 || todo.n == 1 || todo.contiguous { // blocks of a run go by Access.Depth
+		for p := range each {
 			if err := f.Write(ctx, w.access(), generation, p.from, p.to, w.block()); err != nil {
 				return err
 			}
@@ -115,21 +77,26 @@ func (w writing) batch(ctx context.Context, f *File, generation uint32, parts []
 		return nil
 	}
 	var group sync.WaitGroup
-	next, errs := make(chan part), make(chan error, w.Depth)
-	for range min(w.Depth, int64(len(parts))) {
+	next, errs, failed := make(chan part), make(chan error, w.Depth), make(chan struct{}, w.Depth)
+	for range min(w.Depth, todo.n) {
 		group.Go(func() {
-			var err error
 			for p := range next {
-				if err == nil {
-					err = f.Write(ctx, w.access(), generation, p.from, p.to, w.block())
+				if err := f.Write(ctx, w.access(), generation, p.from, p.to, w.block()); err != nil {
+					failed <- struct{}{}
+					errs <- err
+					return
 				}
 			}
-			errs <- err
 		})
 	}
-	for _, p := range parts {
-		next <- p
-	}
+	each(func(p part) bool {
+		select {
+		case next <- p:
+			return true
+		case <-failed:
+			return false
+		}
+	})
 	close(next)
 	group.Wait()
 	close(errs)
@@ -251,14 +218,12 @@ func (o rewriteFiles) file(ctx context.Context, f *Files, i int64) error {
 			}
 		}
 	}
-	parts := o.blocks(0, file.Size())
+	todo := o.blocks(0, file.Size())
 	if o.Writes > 0 && count > 0 {
-		parts = nil
-		for n := range o.Writes {
-			parts = append(parts, at(int64(draw.For("block").Below(uint64(n), uint64(count)))))
-		}
+		block := draw.For("block")
+		todo = parts{n: o.Writes, at: func(n int64) part { return at(int64(block.Below(uint64(n), uint64(count)))) }}
 	}
-	return errors.Join(o.write(ctx, draw, file, generation, parts), file.Close(ctx))
+	return errors.Join(o.write(ctx, draw, file, generation, todo), file.Close(ctx))
 }
 
 // file appends to file number i.

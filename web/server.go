@@ -1,10 +1,12 @@
 package web
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"log"
 	"net"
 	"net/http"
@@ -34,10 +36,13 @@ type Options struct {
 	CertFile, KeyFile string
 	// Health tells why the server is not well; nil: it always is.
 	Health func() error
-	// Connections is how many there are at most at the same time; more wait to
-	// be accepted. 0: 2048.
+	// Connections is how many there are at most at the same time. When there is
+	// one more, the one that has waited longest for a request is closed. Half of
+	// them, rounded up, may have a request answered at the same time; more are
+	// refused with 503, but not /healthz. 0: 512.
 	Connections int
-	// Body is the largest body that a request may have, in bytes. 0: 1 MiB.
+	// Body is the largest body that a request may have, in bytes: it is in memory
+	// before its request is answered. 0: 4 KiB.
 	Body int64
 	// Log is told what goes wrong with connections; nil: nobody is.
 	Log *log.Logger
@@ -45,10 +50,10 @@ type Options struct {
 
 func (o Options) withDefaults() Options {
 	if o.Connections == 0 {
-		o.Connections = 2048
+		o.Connections = 512
 	}
 	if o.Body == 0 {
-		o.Body = 1 << 20
+		o.Body = 4 << 10
 	}
 	if o.Address == "" {
 		o.Address = "127.0.0.1"
@@ -94,6 +99,7 @@ type Server struct {
 
 	o      Options
 	listen net.Listener
+	places chan struct{} // of requests that are being answered
 }
 
 // Listen binds the address, so that a port that is taken is told at once.
@@ -103,7 +109,7 @@ func Listen(o Options) (*Server, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	s := &Server{Mux: http.NewServeMux(), Metrics: prometheus.NewRegistry(), o: o}
+	s := &Server{Mux: http.NewServeMux(), Metrics: prometheus.NewRegistry(), o: o, places: make(chan struct{}, (o.Connections+1)/2)}
 	s.Metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	s.Mux.HandleFunc("GET /healthz", s.health)
 	s.Mux.Handle("GET /metrics", promhttp.HandlerFor(s.Metrics, promhttp.HandlerOpts{MaxRequestsInFlight: 8}))
@@ -157,14 +163,18 @@ func (s *Server) Serve(ctx context.Context) error {
 	if discard == nil {
 		discard = log.New(nowhere{}, "", 0)
 	}
+	var protocols http.Protocols
+	protocols.SetHTTP1(true) // of which a connection has one request at a time
 	h := &http.Server{
 		Handler:           s.handler(),
 		ErrorLog:          discard,
+		Protocols:         &protocols,
+		ConnContext:       withConn,
 		ReadHeaderTimeout: 10 * time.Second,
-		ReadTimeout:       30 * time.Second,
+		ReadTimeout:       20 * time.Second,
 		WriteTimeout:      2 * time.Minute,
 		IdleTimeout:       90 * time.Second,
-		MaxHeaderBytes:    16 << 10,
+		MaxHeaderBytes:    8 << 10,
 	}
 	ended := make(chan error, 1)
 	go func() {
@@ -210,16 +220,45 @@ func (s *Server) handler() http.Handler {
 			http.Error(w, "refused: this server is for this machine alone, and "+strconv.Quote(r.Host)+" is not its name", http.StatusForbidden)
 			return
 		}
-		if r.URL.Path != "/healthz" && !s.allowed(r) {
+		if r.URL.Path == "/healthz" {
+			defer answering(r)()
+			s.Mux.ServeHTTP(w, r)
+			return
+		}
+		if !s.allowed(r) {
 			h.Set("WWW-Authenticate", `Basic realm="assay: any name, and the token as the password", charset="UTF-8"`)
 			http.Error(w, "a token is wanted: Authorization: Bearer TOKEN", http.StatusUnauthorized)
 			return
 		}
-		if r.Body != nil {
-			r.Body = http.MaxBytesReader(w, r.Body, s.o.Body)
-		}
-		s.Mux.ServeHTTP(w, r)
+		s.answer(w, r)
 	})
+}
+
+// answer reads the body of a request and answers it, if not too many are being
+// answered already. The body comes first: a client that sends it slowly is one
+// that waits, and makes room for others.
+func (s *Server) answer(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, s.o.Body))
+	var large *http.MaxBytesError
+	switch {
+	case errors.As(err, &large):
+		http.Error(w, fmt.Sprintf("refused: a body of more than %d bytes", large.Limit), http.StatusRequestEntityTooLarge)
+		return
+	case err != nil:
+		http.Error(w, "the body has not come", http.StatusBadRequest)
+		return
+	}
+	select {
+	case s.places <- struct{}{}:
+		defer func() { <-s.places }()
+	default:
+		w.Header().Set("Retry-After", "1")
+		http.Error(w, "too many requests at the same time", http.StatusServiceUnavailable)
+		return
+	}
+	defer answering(r)()
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	s.Mux.ServeHTTP(w, r)
 }
 
 // hostOf is the name by which a browser has found us. A page whose name was

@@ -13,8 +13,10 @@ func (s *Server) allowed(r *http.Request) bool {
 	if s.o.Token == "" {
 		return true
 	}
-	given, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-	if !ok {
+	scheme, given, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if strings.EqualFold(scheme, "Bearer") { // in any case (RFC 9110, 11.1), with any number of spaces
+		given = strings.TrimLeft(given, " ")
+	} else {
 		_, given, _ = r.BasicAuth()
 	}
 	have, want := sha256.Sum256([]byte(given)), sha256.Sum256([]byte(s.o.Token))

@@ -33,7 +33,7 @@ func flakeyCommand() *cobra.Command {
 type disksFlag struct{ dirFlag }
 
 func (f *disksFlag) driver() (soft.Driver, error) {
-	dir, err := filepath.Abs(f.dir)
+	dir, err := f.own()
 	if err != nil {
 		return soft.Driver{}, err
 	}

@@ -2,14 +2,11 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"runtime/debug"
-	"syscall"
 
 	"github.com/seed-1b600011/assay/scenario"
 	"github.com/seed-1b600011/assay/verdict"
@@ -45,9 +42,7 @@ func commandLine(args []string) []string {
 
 // Main runs the command line and returns the exit code.
 func Main(line []string) int {
-	// The standard error of pathcheck is its parent's, and what it may hold is
-	// in the protocol.
-	ctx, stop := interruptible(len(line) == 0 || line[0] != "pathcheck")
+	ctx, stop := interruptible(line)
 	defer stop()
 	root := &cobra.Command{
 		Use:           "assay",
@@ -78,27 +73,6 @@ func Main(line []string) int {
 		return exitUsage
 	}
 	return exitInconclusive
-}
-
-// interruptible gives a context that the first SIGINT or SIGTERM ends. The
-// second ends the process at once; assay clean does what is left then.
-func interruptible(tell bool) (context.Context, func()) {
-	ctx, cancel := context.WithCancelCause(context.Background())
-	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
-	go func() {
-		if _, ok := <-signals; !ok {
-			return
-		}
-		if tell {
-			fmt.Fprintln(os.Stderr, "\nassay: interrupted, cleaning up (once more ends it at once; assay clean does the rest)")
-		}
-		cancel(scenario.ErrInterrupted)
-		if _, ok := <-signals; ok {
-			os.Exit(exitInconclusive)
-		}
-	}()
-	return ctx, func() { signal.Stop(signals); close(signals); cancel(nil) }
 }
 
 // toldError is one that was told already, in the words of a protocol whose exit

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log"
 	"os"
+	"runtime/debug"
 	"strconv"
 	"strings"
 
@@ -72,6 +73,7 @@ func limitOf(name string, logger *log.Logger) int64 {
 }
 
 func servePressure(c *cobra.Command, f *serverFlags, o pressure.ServiceOptions) error {
+	debug.SetGCPercent(100) // what clients make it allocate is soon gone again
 	logger := log.New(c.ErrOrStderr(), "", log.LstdFlags)
 	o.Memory.Limit, o.Disk.Limit = limitOf("HIGHMEMLIM", logger), limitOf("HIGHFILELIM", logger)
 	o.Factor, o.Log = os.Getenv("NUMTOFACTOR"), logger

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -52,8 +53,20 @@ func (f *dirFlag) add(c *cobra.Command) {
 	c.Flags().StringVar(&f.dir, "dir", machine.StateDir(), "`DIR` for histories, ledgers and evidence; not on the target")
 }
 
-func (f *dirFlag) open() (*machine.Ledger, error) {
+// own is the directory, which must be this user's: what is read in it is obeyed.
+func (f *dirFlag) own() (string, error) {
 	dir, err := filepath.Abs(f.dir)
+	if err != nil {
+		return "", err
+	}
+	if err := machine.CheckOwn(dir); err != nil {
+		return "", scenario.Misconfigured("--dir "+f.dir, "%v; name a directory of your own", err)
+	}
+	return dir, nil
+}
+
+func (f *dirFlag) open() (*machine.Ledger, error) {
+	dir, err := f.own()
 	if err != nil {
 		return nil, err
 	}
@@ -84,24 +97,32 @@ func cleanCommand() *cobra.Command {
 		Short: "Remove what killed runs have left behind",
 		Args:  args(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {
-			n := 0
+			own, err := dir.own()
+			if err != nil {
+				return err
+			}
+			n, out := 0, c.OutOrStdout()
 			all, forgotten := undoes(), map[string]bool{}
 			if forget {
 				maps.Copy(all, object.Forgotten(func(entry string, why error) {
 					forgotten[entry] = true
-					fmt.Fprintf(c.OutOrStdout(), "forgot bucket %s, which is still there: %v\n", entry, why)
+					fmt.Fprintf(out, "forgot bucket %s, which is still there: %v\n", entry, why)
 				}))
 			}
-			err := machine.Clean(c.Context(), dir.dir, all, func(t machine.Cleaned) {
+			err = machine.Clean(c.Context(), own, all, func(t machine.Cleaned) {
 				n++
 				if t.Err == nil && !forgotten[t.Entry.Name] {
-					fmt.Fprintf(c.OutOrStdout(), "removed %s %s\n", t.Entry.Kind, t.Entry.Name)
+					fmt.Fprintf(out, "removed %s %s\n", t.Entry.Kind, t.Entry.Name)
 				}
 			})
 			if err == nil && n == 0 {
-				fmt.Fprintln(c.OutOrStdout(), "nothing was left behind")
+				fmt.Fprintln(out, "nothing was left behind")
 			}
-			return err
+			using, listing := machine.InUse(own)
+			for _, u := range using {
+				fmt.Fprintf(out, "left alone: %s, in use by %s\n", u.Ledger, u.Owner)
+			}
+			return errors.Join(err, listing)
 		},
 	}
 	dir.add(c)

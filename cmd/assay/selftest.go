@@ -30,6 +30,9 @@ func selftestCommand() *cobra.Command {
 			if output != "text" && output != "json" {
 				return scenario.Misconfigured("--output", "%q: want text or json", output)
 			}
+			if err := checkScale(adjust); err != nil {
+				return err
+			}
 			sd := seed.New()
 			if seedFlag != "" {
 				var err error
