@@ -98,12 +98,13 @@ type Fault struct {
 	// EndsRound: what runs on the target is killed when the fault acts, and
 	// heal and judge follow. Instant: it acts once and does not stay.
 	EndsRound, Instant bool
+	Unit               string // what Touched counts, in the plural; default requests
 	Inject             func(ctx context.Context, e *Env, l Live, options any) (Injected, error)
 }
 
 // Injected is a fault that is on.
 type Injected interface {
-	// Touched is how many requests or blocks the fault has acted on so far.
+	// Touched is how many of Fault.Unit the fault has acted on so far.
 	Touched(ctx context.Context) (int64, error)
 	// Stop takes the fault away. What it did to data at rest stays.
 	Stop(ctx context.Context) error

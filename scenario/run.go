@@ -39,6 +39,8 @@ type Outcome struct {
 	Began    time.Time
 	Took     time.Duration
 	Dir      string // with plan and history; empty if they were not kept
+	Size     int64  // of Dir on its disk, in bytes
+	Kept     bool   // Runner.Keep
 	Again    bool   // Dir has what Runner.Again needs
 	Err      error  // what broke, if something did
 	// Skipped: an optional plan was not run, because the machine lacks this. It
@@ -92,7 +94,7 @@ func (r *Runner) Run(ctx context.Context, p *Plan) (*Outcome, error) {
 		return nil, err
 	}
 	run := &run{Runner: r, lives: map[string][]Live{}}
-	out := &Outcome{Plan: p, Began: began}
+	out := &Outcome{Plan: p, Began: began, Kept: r.Keep}
 	err = run.whole(ctx, p, dir, out)
 	out.Findings, out.Again = run.findings, run.witnessed
 	run.decide(out)
@@ -104,6 +106,8 @@ func (r *Runner) Run(ctx context.Context, p *Plan) (*Outcome, error) {
 		out.Err = errors.Join(out.Err, os.RemoveAll(dir))
 	} else {
 		out.Dir = dir
+		out.Size, err = run.keep(out)
+		out.Err = errors.Join(out.Err, err)
 	}
 	out.Err = errors.Join(out.Err, gone())
 	run.env.event(verdict.Event{State: verdict.Done})
@@ -379,6 +383,7 @@ func (run *run) judge(ctx context.Context) error {
 	for _, use := range run.env.Plan.Checks {
 		for _, t := range run.env.Plan.aimed(use.Check.Target, use.Aim) {
 			l := run.lives[use.Check.Target][t]
+			run.env.Meter.Stage(use.Check.Name + " on " + l.Name())
 			var found []verdict.Finding
 			err := safely(func() (err error) {
 				found, err = use.Check.Judge(ctx, run.env, l, use.Options)
@@ -398,6 +403,7 @@ func (run *run) judge(ctx context.Context) error {
 
 func (run *run) found(f verdict.Finding) {
 	run.env.findings.Add(1)
+	f.Round = run.env.Round()
 	run.mu.Lock()
 	if len(run.findings) == maxFindings {
 		run.dropped++

@@ -32,7 +32,7 @@ func (p *powerCut) Validate() error {
 // what was in a pipe. The disk keeps what package flakey says; the kernel's
 // memory of the volume is gone.
 func registerPowerCut(r *scenario.Registry) {
-	r.Fault(scenario.Fault{Name: powerCutName, Doc: "power fails: what was not flushed may be lost", Target: scenario.VolumeKind, EndsRound: true,
+	r.Fault(scenario.Fault{Name: powerCutName, Doc: "power fails: what was not flushed may be lost", Target: scenario.VolumeKind, EndsRound: true, Unit: "blocks",
 		Options: powerCut{Keep: string(flakey.KeepRandom)},
 		Inject: func(ctx context.Context, e *scenario.Env, l scenario.Live, options any) (scenario.Injected, error) {
 			return l.(*Volume).cutPower(context.WithoutCancel(ctx), *options.(*powerCut))
@@ -82,7 +82,7 @@ type killing struct{}
 // and disk go on. What waits for a disk that hangs ends only when that goes on:
 // nothing more is promised, and Heal sees to the end of it.
 func registerKill(r *scenario.Registry) {
-	r.Fault(scenario.Fault{Name: "kill", Doc: "the processes of the tests are killed; kernel and disk go on", Target: scenario.VolumeKind, EndsRound: true,
+	r.Fault(scenario.Fault{Name: "kill", Doc: "the processes of the tests are killed; kernel and disk go on", Target: scenario.VolumeKind, EndsRound: true, Unit: "processes",
 		Options: killing{},
 		Inject: func(ctx context.Context, e *scenario.Env, l scenario.Live, options any) (scenario.Injected, error) {
 			v := l.(*Volume)
@@ -91,7 +91,7 @@ func registerKill(r *scenario.Registry) {
 			}
 			return acted{1}, nil
 		}})
-	r.Fault(scenario.Fault{Name: "pause", Doc: "the processes of the tests are stopped for a time (SIGSTOP, SIGCONT)", Target: scenario.VolumeKind,
+	r.Fault(scenario.Fault{Name: "pause", Doc: "the processes of the tests are stopped for a time (SIGSTOP, SIGCONT)", Target: scenario.VolumeKind, Unit: "processes",
 		Options: killing{},
 		Inject: func(ctx context.Context, e *scenario.Env, l scenario.Live, options any) (scenario.Injected, error) {
 			return l.(*Volume).pause(), nil
