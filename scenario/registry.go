@@ -115,6 +115,7 @@ type Fault struct {
 	Instant bool
 	// Shown returns why no check of the plan could see the fault; nil: one may.
 	Shown  func(s *Spec, use FaultUse) error
+	Unit   string // what Touched counts, in the plural; default requests, and promises of one that ends rounds
 	Inject func(ctx context.Context, e *Env, l Live, options any) (Injected, error)
 }
 
@@ -123,7 +124,7 @@ func (f *Fault) EndsRound() bool { return f.Effect&history.Ends != 0 }
 
 // Injected is a fault that is on.
 type Injected interface {
-	// Touched is how many requests or blocks the fault has acted on so far.
+	// Touched is how many of Fault.Unit the fault has acted on so far.
 	Touched(ctx context.Context) (int64, error)
 	// Stop takes the fault away. What it did to data at rest stays.
 	Stop(ctx context.Context) error

@@ -129,6 +129,7 @@ func (run *run) judge(ctx context.Context) error {
 	for _, use := range run.env.Plan.Checks {
 		for _, t := range run.env.Plan.aimed(use.Check.Target, use.Aim) {
 			l := run.lives[use.Check.Target][t]
+			run.env.Meter.Stage(use.Check.Name + " on " + l.Name())
 			fs, err := run.check(ctx, use, l)
 			found[l] = append(found[l], fs...)
 			if err != nil && context.Cause(ctx) == nil {
@@ -167,6 +168,7 @@ func (run *run) found(f verdict.Finding) {
 		run.mu.Unlock()
 		return
 	}
+	f.Round = run.env.Round()
 	run.kinds[f.Kind]++
 	if len(run.findings) == maxFindings {
 		run.dropped++
