@@ -18,6 +18,7 @@ type naiveOp struct {
 	from, to      int // blocks; of a truncation: from is the new size
 	value         int // generation; 0: zeros
 	sets          bool
+	grows         bool // extends the size as a write does, and leaves the bytes alone
 	sync          bool
 	look          []int // values of the blocks and the size that a check saw
 }
@@ -47,7 +48,7 @@ func (s *volumeStory) now() int { return len(s.h.records) }
 func (s *volumeStory) begin(t *rapid.T, sizes bool) {
 	n := &naiveOp{ended: math.MaxInt}
 	var op uint64
-	switch k := rapid.IntRange(0, 9).Draw(t, "verb"); {
+	switch k := rapid.IntRange(0, 10).Draw(t, "verb"); {
 	case k < 4:
 		n.sync = true
 		op = s.h.begin(rapid.SampledFrom([]string{"fsync", "fdatasync", "syncfs"}).Draw(t, "sync"), "f", 0, 0, 0)
@@ -60,6 +61,10 @@ func (s *volumeStory) begin(t *rapid.T, sizes bool) {
 	case k == 8 && !sizes:
 		n.from, n.to = rapid.IntRange(0, 2).Draw(t, "from"), 4
 		op = s.h.begin("punch", "f", int64(n.from*block), 4*block, 0)
+	case k == 9:
+		n.grows, n.from = true, rapid.IntRange(0, 3).Draw(t, "from")
+		n.to = rapid.IntRange(n.from+1, 4).Draw(t, "to")
+		op = s.h.begin("allocate", "f", int64(n.from*block), int64(n.to*block), 0)
 	default:
 		n.sets, n.from, n.to = true, rapid.IntRange(0, 4).Draw(t, "size"), 4
 		op = s.h.begin("truncate", "f", 0, int64(n.from*block), 0)
@@ -125,7 +130,7 @@ func (s *volumeStory) block(i int) (out []event) {
 		switch {
 		case w.look != nil:
 			e.look, e.must, e.value = true, true, w.look[i]
-		case w.sync || i < w.from || i >= w.to:
+		case w.sync || w.grows || i < w.from || i >= w.to:
 			continue
 		}
 		out = append(out, e)
@@ -275,7 +280,7 @@ func (s *volumeStory) sizes() map[int]bool {
 	var ops []*naiveOp
 	var events []event
 	for _, w := range s.ops {
-		if !w.sync && (w.sets || w.value > 0) {
+		if !w.sync && (w.sets || w.grows || w.value > 0) {
 			ops = append(ops, w)
 			events = append(events, event{issued: w.issued, ended: w.ended})
 		}

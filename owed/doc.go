@@ -94,8 +94,9 @@
 // # Files
 //
 // The verbs on volumes are create, mkdir, write and append (From, To,
-// Generation), truncate (To: the new size), punch (From, To), unlink, rmdir,
-// rename and link (Detail: the new path), fsync, fdatasync, syncdir, syncfs, get.
+// Generation), truncate (To: the new size), allocate (From, To: the file is then
+// at least To long), punch (From, To), unlink, rmdir, rename and link (Detail: the
+// new path), fsync, fdatasync, syncdir, syncfs, get.
 // Paths are relative to the volume. An operation concerns the file that its path
 // named when it was issued, whatever its name becomes; its number, FileID, is
 // made of the writer and the operation that created it. A file with holes
@@ -124,9 +125,8 @@
 // A piece below 24 bytes that content cannot name ("different") is corrupt where
 // one version is allowed, and legal where a mixture of several would be.
 //
-// Of the size, truncations are set, writes extend it. A write that is not firm
-// may have extended it by a part, a truncation that is not firm may have got
-// part of the way; every size between is let pass. A missing tail is lost, a
+// Of the size, truncations set it, writes and allocations extend it. What is not
+// firm may have got part of the way, see Half effects. A missing tail is lost, a
 // surplus is stale if it is of the file, else corrupt.
 //
 // # Names
@@ -170,5 +170,5 @@
 //	d  JSON of an entry of Observations
 //
 // Verbs are numbered from 1: put, delete, get, create, mkdir, write, truncate,
-// punch, unlink, rename, link, fsync, syncdir, syncfs, check, exec.
+// punch, unlink, rename, link, fsync, syncdir, syncfs, check, exec, allocate.
 package owed

@@ -13,7 +13,7 @@ func (b *Book) issueVolume(p *pending, r history.Record) error {
 		t.medium = false
 	}
 	switch p.verb {
-	case verbWrite, verbTruncate, verbPunch:
+	case verbWrite, verbTruncate, verbPunch, verbAllocate:
 		b.issueData(p, r)
 	case verbCreate, verbMkdir, verbUnlink, verbRename, verbLink:
 		b.issueName(p, r)
@@ -39,7 +39,7 @@ func (b *Book) issueData(p *pending, r history.Record) {
 	switch p.verb {
 	case verbTruncate:
 		w.value, w.generation, w.from, w.to = nothing, 0, r.To, forever
-	case verbPunch:
+	case verbPunch, verbAllocate:
 		w.value, w.generation = nothing, 0
 	default:
 		f.top = max(f.top, r.Generation)
@@ -51,8 +51,10 @@ func (b *Book) issueData(p *pending, r history.Record) {
 }
 
 func (f *file) addData(w *op) {
-	f.data.add(w)
-	if w.verb == verbTruncate || w.verb == verbWrite && w.from < w.to {
+	if w.verb != verbAllocate { // which leaves every byte as it was
+		f.data.add(w)
+	}
+	if w.verb == verbTruncate || extends(w) && w.from < w.to {
 		f.size.add(w)
 	}
 	f.dirty = append(f.dirty, w)

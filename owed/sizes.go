@@ -11,13 +11,17 @@ import (
 type SizeRange struct{ Lo, Hi int64 }
 
 // sizes are the operations on the size of a file. Truncations set it, writes
-// only ever extend it; the first operation sets it to 0.
+// and allocations only ever extend it; the first operation sets it to 0.
 type sizes struct{ ops []*op }
 
 func newSizes() sizes { return sizes{ops: []*op{original()}} }
 
-// sets tells whether w sets the size; otherwise it extends it to w.to.
-func sets(w *op) bool { return w.verb != verbWrite }
+// sets reports whether w sets the size; otherwise it extends it to w.to.
+func sets(w *op) bool { return !extends(w) }
+
+// extends reports whether w only ever makes the file longer, in steps: until it
+// is firm, any size on the way may be what it got to.
+func extends(w *op) bool { return w.verb == verbWrite || w.verb == verbAllocate }
 
 // setTo is the size that w sets: a truncation to n concerns the bytes from n on.
 func setTo(w *op) int64 { return w.from }

@@ -21,6 +21,7 @@ const (
 	verbSyncFS
 	verbCheck
 	verbExec // a line that a program has promised
+	verbAllocate
 )
 
 // words has the verbs that are understood; of those that share a number, the
@@ -38,6 +39,7 @@ var words = [...]struct {
 	{"fsync", verbFsync}, {"fdatasync", verbFsync},
 	{"syncdir", verbSyncDir}, {"syncfs", verbSyncFS},
 	{"check", verbCheck}, {"exec", verbExec},
+	{"allocate", verbAllocate},
 }
 
 func verbOf(word string) verb {
@@ -66,7 +68,7 @@ func (v verb) changes() bool { return v.onBucket() || v >= verbCreate && v <= ve
 // onBucket tells whether v belongs to buckets; the rest belong to volumes.
 func (v verb) onBucket() bool { return v == verbPut || v == verbDelete }
 
-// onVolume tells whether v belongs to volumes only.
-func (v verb) onVolume() bool { return v >= verbCreate && v <= verbSyncFS }
+// onVolume reports whether v belongs to volumes only.
+func (v verb) onVolume() bool { return v >= verbCreate && v <= verbSyncFS || v == verbAllocate }
 
 func (v verb) isSync() bool { return v >= verbFsync && v <= verbSyncFS }

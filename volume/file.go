@@ -364,10 +364,12 @@ func (f *File) Punch(ctx context.Context, how Access, from, to int64) error {
 	return err
 }
 
-// Grow makes an empty file so long, with all of its space allocated. It reads
-// as zeros, as after a truncation to that size, which is what it is to history.
+// Grow allocates the space of the first size bytes, and makes the file as long
+// as that if it is shorter: what is new reads as zeros. A file system may grow
+// the file in steps and stop at any of them (fallocate(2) names no half effects;
+// ext4 leaves them).
 func (f *File) Grow(ctx context.Context, how Access, size int64) error {
-	errno, err := f.onOpen(ctx, how, history.Acknowledged, history.Record{Verb: "truncate", To: size},
+	errno, err := f.onOpen(ctx, how, history.Acknowledged, history.Record{Verb: "allocate", To: size},
 		func(open *worker.File, hear func(worker.Answer)) error { return open.Allocate(ctx, 0, size, hear) })
 	if err == nil && errno == 0 {
 		f.mu.Lock()
