@@ -25,14 +25,23 @@
 //   - A sync that was Refused or Unknown may have dropped what it did not write,
 //     and the next one succeeds and means nothing. So whatever it covers that
 //     was issued before it ended and is not durable is void: never firm again,
-//     with or without a cut, until it is written anew. A refused O_DSYNC write
-//     is to be recorded as a refused write and a refused fsync. A sync that was
-//     Acknowledged, not Synced, gives no word and takes none back.
+//     with or without a cut, until it is written again. A write through O_DSYNC or
+//     O_SYNC says so in Detail, and one that is refused is a failed sync of its
+//     file too. A sync that was Acknowledged, not Synced, gives no word and takes
+//     none back.
+//   - Of syncs at the same time of which one fails, none gives its word on what
+//     the failed one covers. Linux reports a failed write-back once per open file
+//     description (Documentation/filesystems/vfs.rst, Handling errors during
+//     writeback; Documentation/core-api/errseq.rst): the one that asks second is
+//     told that all is well, and may be the first to return. Until the last of
+//     them has ended the word of the others is contested: it counts, and nothing
+//     is forgotten on the strength of it.
 //   - A round whose effect is Forgets (a power cut) voids what is not durable.
 //   - While a fault with the effect Drops is on, the kernel may drop what was not
 //     synced and report it at the next sync only, and a file system may shut
 //     down; such operations are firm only once they are durable. A sync that a
-//     kill interrupts voids what it covers of them, and nothing else.
+//     kill interrupts voids what it covers of them and was not durable when it
+//     was called, and nothing else.
 //   - A fault without an effect takes nothing back, whatever its name is. Faults
 //     and rounds concern the target of their record and no other.
 //   - What was refused may be there or not, and so may what has no outcome. In
@@ -94,7 +103,7 @@
 // # Files
 //
 // The verbs on volumes are create, mkdir, write and append (From, To,
-// Generation), truncate (To: the new size), allocate (From, To: the file is then
+// Generation; Detail: how it syncs itself, O_DSYNC or O_SYNC), truncate (To: the new size), allocate (From, To: the file is then
 // at least To long), punch (From, To), unlink, rmdir, rename and link (Detail: the
 // new path), fsync, fdatasync, syncdir, syncfs, get.
 // Paths are relative to the volume. An operation concerns the file that its path
@@ -159,12 +168,13 @@
 //	s  of Target: JSON of an entry of Survived
 //	f  a file: number, 1 directory + 2 made by nobody, highest Generation
 //	p  Op of Writer under way: verb, position, threshold of a get, 1 has Object +
-//	   2 has a file + 4 can have no effect, number of the file
+//	   2 has a file (a write: it syncs itself) + 4 can have no effect, number of the file
 //	o  an operation: 1 durable + 2 void + 4 exposed to a fault + 8 under way + 16
 //	   on data + 32 on size + 64 on a name + 128 told of for the other half only +
-//	   256 takes an old name away; verb, value (0 bytes, 1 nothing, 2 damage),
+//	   256 takes an old name away + 512 contested; verb, value (0 bytes, 1 nothing, 2 damage),
 //	   outcome, positions issued and ended, the times of both; on a volume 1 has a
-//	   file + 2 is on the name Object, number of the file, of the directory
+//	   file + 2 is on the name Object, number of the file, of the directory; if
+//	   contested, where its sync ended
 //	k  of Object: Generation is the highest issued
 //	c  Op of Writer was ended by a round
 //	d  JSON of an entry of Observations

@@ -33,7 +33,7 @@ func (s *sizes) add(w *op) { s.ops = append(s.ops, w) }
 func (s *sizes) prune() {
 	var cut int64 // the youngest durable setting
 	for _, w := range s.ops {
-		if sets(w) && w.durable {
+		if sets(w) && w.stands() {
 			cut = max(cut, w.issued)
 		}
 	}
@@ -48,7 +48,7 @@ func (s *sizes) prune() {
 	var reach int64 = -1
 	var top *op
 	for _, w := range s.ops {
-		if !sets(w) && w.durable && w.issued > lastSet && w.to > reach {
+		if !sets(w) && w.stands() && w.issued > lastSet && w.to > reach {
 			reach, top = w.to, w
 		}
 	}
