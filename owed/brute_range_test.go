@@ -107,7 +107,6 @@ func (s *volumeStory) end(t *rapid.T) {
 	case (n.sync || n.itself) && !n.back:
 		n.failed = s.now()
 	}
-	s.settle()
 }
 
 // settle finds, by all that has happened, what is durable and what is void.
@@ -156,11 +155,11 @@ func (s *volumeStory) round(verb string) {
 	if s.cut {
 		s.cuts = append(s.cuts, s.now())
 	}
-	s.settle()
 }
 
 // block gives the events on one block.
 func (s *volumeStory) block(i int) (out []event) {
+	s.settle()
 	for _, w := range s.ops {
 		e := event{issued: w.issued, ended: w.ended, must: w.back && !w.void, value: w.value}
 		switch {
@@ -241,6 +240,7 @@ func (s *volumeStory) compareBlock(t *rapid.T, f File, i int) {
 
 // lookAtBlocks is a check that sees, of each block, something that may be there.
 func (s *volumeStory) lookAtBlocks(t *rapid.T) {
+	s.settle()
 	id := FileID(0, 1)
 	n := &naiveOp{look: make([]int, 4), back: true, durable: true}
 	seen := Seen{Present: true, Size: 4 * block}
@@ -313,6 +313,7 @@ func (s *volumeStory) certain() bool {
 
 // sizes is every size, in half blocks, that may be there.
 func (s *volumeStory) sizes() map[int]bool {
+	s.settle()
 	var ops []*naiveOp
 	var events []event
 	for _, w := range s.ops {

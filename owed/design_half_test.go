@@ -47,3 +47,17 @@ func TestHalfEffects(t *testing.T) {
 		})
 	}
 }
+
+// TestRefusedName: a file whose creation was refused may be there, but what was
+// found is held against the file that was promised.
+func TestRefusedName(t *testing.T) {
+	h := oneFile()
+	h.end(h.begin("create", "f", 0, 0, 0), history.Refused)
+	b := h.fold(t)
+	want(t, "what was promised, lost", kinds(b.JudgeFile("v", "f", look(0, makeBytes(0, zeros(4)), 1))), "lost")
+	want(t, "what was refused", kinds(b.JudgeFile("v", "f", Seen{Present: true})), "legal")
+	h.round("power-cut")
+	h.check("f", 0, look(0, makeBytes(0, zeros(4)), 1))
+	f, _ := h.fold(t).File("v", FileID(0, 1))
+	want(t, "blamed once", kinds(f.Judge(look(0, makeBytes(0, zeros(4)), 1))), "legal")
+}
