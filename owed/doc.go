@@ -138,6 +138,42 @@
 // firm may have got part of the way, see Half effects. A missing tail is lost, a
 // surplus is stale if it is of the file, else corrupt.
 //
+// # Half effects
+//
+// What is not firm (refused, without an outcome, void) may have been done by
+// halves; once it is firm it is whole. Measured with Linux 6.18 on loop devices:
+// full disks, RLIMIT_FSIZE, SIGKILL, failed writes. The man pages promise less:
+// write(2) and pwrite(2) may do a part, fallocate(2) and truncate(2) name no half
+// effects, and rename(2) alone is atomic.
+//
+//	write, append   every byte old or new; the size any above From, up to To. A
+//	                full disk and RLIMIT_FSIZE leave a first part and refuse the
+//	                rest: ext4 5 of 7 MiB through the page cache, none by O_DIRECT;
+//	                btrfs 3 of 7 in both ways; xfs none
+//	allocate        no byte changes; the size any above From, up to To. ext4 grows
+//	                in steps, and keeps what it got to when the disk is full (178
+//	                of 900 MiB); btrfs shows steps, but like xfs gives them back.
+//	                SIGKILL ends it on none of them. RLIMIT_FSIZE refuses all of it
+//	truncate        shorter: every byte from To on old or zero, the size any between.
+//	                Readers see it change at once; btrfs commits it in steps.
+//	                Longer: the old size or the new one, on all three
+//	punch           every byte old or zero; btrfs refuses it on a full disk
+//	create, mkdir   there or not, also when refused: open(2) makes the name before
+//	                it opens the file
+//	unlink, rmdir,  done or not: one transaction on all three
+//	link
+//	rename          one of the names, see Names
+//	fsync, syncfs,  what it covers is void, and so is the word of others of the
+//	syncdir         same time, see Registers
+//
+// A file found under a name is held against what was promised there. One whose
+// creation was refused may be it, and then nothing is wrong; it is never what
+// was missing.
+//
+// Reads that fail may do as much harm as writes that fail: xfs shuts down where
+// it has to give up in a transaction, and btrfs turns read-only; both drop what
+// was not synced. ext4 refused the operation and went on.
+//
 // # Names
 //
 // A name is owed after a sync of its directory, and so are the names above it:
