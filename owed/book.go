@@ -63,6 +63,7 @@ type target struct {
 	faults   int   // on now, of those that drop what is not durable
 
 	owner   map[uint64]string // built by Owner
+	syncs   []int64           // of the whole volume, under way: where they were issued, in order
 	renames map[int64]*op     // while a checkpoint is read: the new names, by their issue
 }
 
@@ -74,7 +75,7 @@ type pending struct {
 	ops       []*op
 	object    *object // of a get
 	threshold int64   // of a get: the object's, when it was issued
-	file      *file   // of a sync: its file or directory; nil: everything. Of a get of a volume: what it reads
+	file      *file   // of a sync: its file or directory; nil: everything. Of a write that syncs itself: its file. Of a get of a volume: what it reads
 	missing   string  // why it can have no effect
 }
 
@@ -205,7 +206,7 @@ func (b *Book) end(r history.Record) error {
 	switch {
 	case p.verb == verbGet && p.object != nil:
 		p.object.readers--
-	case p.verb.isSync():
+	case p.syncs():
 		b.endSync(p, r.Phase)
 	}
 	if p.object != nil { // of a bucket
@@ -213,7 +214,7 @@ func (b *Book) end(r history.Record) error {
 	}
 	for _, w := range p.ops {
 		if w.durable && t.rule.volume() {
-			w.settle()
+			t.seal(w, b.position)
 			if f := w.name.file; f != nil {
 				f.size.prune()
 			}

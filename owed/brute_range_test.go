@@ -18,7 +18,11 @@ type naiveOp struct {
 	from, to      int // blocks; of a truncation: from is the new size
 	value         int // generation; 0: zeros
 	sets          bool
+	grows         bool // extends the size as a write does, and leaves the bytes alone
 	sync          bool
+	itself        bool  // a write that syncs itself
+	word          int   // where it ended Synced; 0: it did not
+	failed        int   // of what syncs: where it ended without; 0: it did not
 	look          []int // values of the blocks and the size that a check saw
 }
 
@@ -33,6 +37,7 @@ type volumeStory struct {
 	gen   int
 	looks bool // a check read a cache: no cut and no failed sync may follow, which would drop what it saw
 	cut   bool
+	cuts  []int
 }
 
 func newVolumeStory() *volumeStory {
@@ -47,7 +52,7 @@ func (s *volumeStory) now() int { return len(s.h.records) }
 func (s *volumeStory) begin(t *rapid.T, sizes bool) {
 	n := &naiveOp{ended: math.MaxInt}
 	var op uint64
-	switch k := rapid.IntRange(0, 9).Draw(t, "verb"); {
+	switch k := rapid.IntRange(0, 10).Draw(t, "verb"); {
 	case k < 4:
 		n.sync = true
 		op = s.h.begin(rapid.SampledFrom([]string{"fsync", "fdatasync", "syncfs"}).Draw(t, "sync"), "f", 0, 0, 0)
@@ -56,10 +61,18 @@ func (s *volumeStory) begin(t *rapid.T, sizes bool) {
 		n.value = s.gen
 		n.from = rapid.IntRange(0, 2).Draw(t, "from")
 		n.to = rapid.IntRange(n.from+1, 4).Draw(t, "to")
+		n.itself = rapid.IntRange(0, 2).Draw(t, "itself") == 0
 		op = s.h.begin("write", "f", int64(n.from*block), int64(n.to*block), uint32(n.value))
+		if n.itself {
+			s.h.records[len(s.h.records)-1].Detail = []byte("O_DSYNC")
+		}
 	case k == 8 && !sizes:
 		n.from, n.to = rapid.IntRange(0, 2).Draw(t, "from"), 4
 		op = s.h.begin("punch", "f", int64(n.from*block), 4*block, 0)
+	case k == 9:
+		n.grows, n.from = true, rapid.IntRange(0, 3).Draw(t, "from")
+		n.to = rapid.IntRange(n.from+1, 4).Draw(t, "to")
+		op = s.h.begin("allocate", "f", int64(n.from*block), int64(n.to*block), 0)
 	default:
 		n.sets, n.from, n.to = true, rapid.IntRange(0, 4).Draw(t, "size"), 4
 		op = s.h.begin("truncate", "f", 0, int64(n.from*block), 0)
@@ -80,7 +93,7 @@ func (s *volumeStory) end(t *rapid.T) {
 		good = []history.Phase{history.Synced, history.Synced, history.Synced, history.Refused, history.Unknown}
 	}
 	p := rapid.SampledFrom(good).Draw(t, "outcome")
-	if s.looks && n.sync {
+	if s.looks && (n.sync || n.itself) {
 		p = history.Synced
 	}
 	s.h.end(op, p)
@@ -89,21 +102,47 @@ func (s *volumeStory) end(t *rapid.T) {
 	}
 	n.back = p == history.Acknowledged || p == history.Synced
 	switch {
-	case n.sync && n.back:
-		for _, w := range s.ops {
-			w.durable = w.durable || !w.sync && w.back && !w.void && w.ended < n.issued
-		}
-	case n.sync:
-		s.voidAll()
 	case p == history.Synced:
-		n.durable = !n.void
+		n.word = s.now()
+	case (n.sync || n.itself) && !n.back:
+		n.failed = s.now()
 	}
 }
 
-func (s *volumeStory) voidAll() {
+// settle finds, by all that has happened, what is durable and what is void.
+func (s *volumeStory) settle() {
 	for _, w := range s.ops {
-		w.void = w.void || !w.durable
+		if w.sync || w.look != nil {
+			continue
+		}
+		w.durable, w.void = false, false
+		for _, by := range s.ops {
+			covers := by == w && !w.sync || by.sync && w.back && w.ended < by.issued
+			w.durable = w.durable || covers && by.word != 0 && s.stands(w, by)
+		}
+		for _, x := range s.ops {
+			w.void = w.void || !w.durable && x.failed > w.issued
+		}
+		for _, at := range s.cuts {
+			w.void = w.void || !w.durable && at > w.issued
+		}
 	}
+}
+
+// stands reports whether the word of a sync on w counts: no cut came before it,
+// and no sync that failed while w was there was called before it was given.
+func (s *volumeStory) stands(w, by *naiveOp) bool {
+	for _, x := range s.ops {
+		if x.failed > w.issued && x.issued < by.word {
+			return false
+		}
+	}
+	for _, at := range s.cuts {
+		if at > w.issued && at < by.word {
+			return false
+		}
+	}
+	return true
 }
 
 func (s *volumeStory) round(verb string) {
@@ -114,18 +153,19 @@ func (s *volumeStory) round(verb string) {
 	s.order, s.open = nil, map[uint64]*naiveOp{}
 	s.cut = verb == "power-cut"
 	if s.cut {
-		s.voidAll()
+		s.cuts = append(s.cuts, s.now())
 	}
 }
 
 // block gives the events on one block.
 func (s *volumeStory) block(i int) (out []event) {
+	s.settle()
 	for _, w := range s.ops {
 		e := event{issued: w.issued, ended: w.ended, must: w.back && !w.void, value: w.value}
 		switch {
 		case w.look != nil:
 			e.look, e.must, e.value = true, true, w.look[i]
-		case w.sync || i < w.from || i >= w.to:
+		case w.sync || w.grows || i < w.from || i >= w.to:
 			continue
 		}
 		out = append(out, e)
@@ -200,6 +240,7 @@ func (s *volumeStory) compareBlock(t *rapid.T, f File, i int) {
 
 // lookAtBlocks is a check that sees, of each block, something that may be there.
 func (s *volumeStory) lookAtBlocks(t *rapid.T) {
+	s.settle()
 	id := FileID(0, 1)
 	n := &naiveOp{look: make([]int, 4), back: true, durable: true}
 	seen := Seen{Present: true, Size: 4 * block}
@@ -272,10 +313,11 @@ func (s *volumeStory) certain() bool {
 
 // sizes is every size, in half blocks, that may be there.
 func (s *volumeStory) sizes() map[int]bool {
+	s.settle()
 	var ops []*naiveOp
 	var events []event
 	for _, w := range s.ops {
-		if !w.sync && (w.sets || w.value > 0) {
+		if !w.sync && (w.sets || w.grows || w.value > 0) {
 			ops = append(ops, w)
 			events = append(events, event{issued: w.issued, ended: w.ended})
 		}

@@ -40,6 +40,7 @@ const (
 	opOnName   // on a name
 	opDetached // only told of by the other half of a rename, which is
 	opMoves    // the half of a rename that takes the old name away
+	opContested
 )
 
 // Checkpoint gives the records that fold to an equal book: one for each
@@ -218,7 +219,7 @@ func (e *emitter) volume(t *target, pending map[*op]bool) {
 func (e *emitter) op(t *target, object string, w *op, flags uint64, n *binding) {
 	r := history.Record{Target: t.name, Object: object, Op: w.id, Writer: w.writer, At: w.began,
 		From: w.from, To: w.to, Generation: w.generation}
-	flags |= bit(w.durable, opDurable) | bit(w.void, opVoid) | bit(w.exposed, opExposed)
+	flags |= bit(w.durable, opDurable) | bit(w.void, opVoid) | bit(w.exposed, opExposed) | bit(w.contested, opContested)
 	numbers := []uint64{flags, uint64(w.verb), uint64(w.value), uint64(w.outcome), uint64(w.issued), uint64(w.ended),
 		uint64(w.began), uint64(w.over)}
 	if n != nil {
@@ -230,6 +231,9 @@ func (e *emitter) op(t *target, object string, w *op, flags uint64, n *binding) 
 			r.Object, dir = n.reg.base, n.reg.dir.number
 		}
 		numbers = append(numbers, bit(n.file != nil, 1)|bit(n.reg != nil, 2), file, dir)
+	}
+	if w.contested {
+		numbers = append(numbers, uint64(w.sealed))
 	}
 	e.emit(r, isOp, numbers...)
 }
@@ -311,6 +315,7 @@ func (b *Book) restorePending(r history.Record, d *decoder) error {
 		p.missing = "no operation made what it is about"
 	}
 	b.open[opKey{r.Op, r.Writer}] = p
+	p.beginSync()
 	return nil
 }
 
@@ -348,6 +353,10 @@ func (b *Book) restoreOp(r history.Record, d *decoder) error {
 		w.name.reg = f.entry(r.Object)
 	} else if w.name.file == nil || w.name.file.dir {
 		return fmt.Errorf("a checkpoint's operation is on no file")
+	}
+	if flags&opContested != 0 {
+		w.contested, w.sealed = true, int64(d.uvarint())
+		w.home().contest(w)
 	}
 	b.place(t, w, flags)
 	return nil

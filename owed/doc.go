@@ -25,14 +25,23 @@
 //   - A sync that was Refused or Unknown may have dropped what it did not write,
 //     and the next one succeeds and means nothing. So whatever it covers that
 //     was issued before it ended and is not durable is void: never firm again,
-//     with or without a cut, until it is written anew. A refused O_DSYNC write
-//     is to be recorded as a refused write and a refused fsync. A sync that was
-//     Acknowledged, not Synced, gives no word and takes none back.
+//     with or without a cut, until it is written again. A write through O_DSYNC or
+//     O_SYNC says so in Detail, and one that is refused is a failed sync of its
+//     file too. A sync that was Acknowledged, not Synced, gives no word and takes
+//     none back.
+//   - Of syncs at the same time of which one fails, none gives its word on what
+//     the failed one covers. Linux reports a failed write-back once per open file
+//     description (Documentation/filesystems/vfs.rst, Handling errors during
+//     writeback; Documentation/core-api/errseq.rst): the one that asks second is
+//     told that all is well, and may be the first to return. Until the last of
+//     them has ended the word of the others is contested: it counts, and nothing
+//     is forgotten on the strength of it.
 //   - A round whose effect is Forgets (a power cut) voids what is not durable.
 //   - While a fault with the effect Drops is on, the kernel may drop what was not
 //     synced and report it at the next sync only, and a file system may shut
 //     down; such operations are firm only once they are durable. A sync that a
-//     kill interrupts voids what it covers of them, and nothing else.
+//     kill interrupts voids what it covers of them and was not durable when it
+//     was called, and nothing else.
 //   - A fault without an effect takes nothing back, whatever its name is. Faults
 //     and rounds concern the target of their record and no other.
 //   - What was refused may be there or not, and so may what has no outcome. In
@@ -94,8 +103,9 @@
 // # Files
 //
 // The verbs on volumes are create, mkdir, write and append (From, To,
-// Generation), truncate (To: the new size), punch (From, To), unlink, rmdir,
-// rename and link (Detail: the new path), fsync, fdatasync, syncdir, syncfs, get.
+// Generation; Detail: how it syncs itself, O_DSYNC or O_SYNC), truncate (To: the new size), allocate (From, To: the file is then
+// at least To long), punch (From, To), unlink, rmdir, rename and link (Detail: the
+// new path), fsync, fdatasync, syncdir, syncfs, get.
 // Paths are relative to the volume. An operation concerns the file that its path
 // named when it was issued, whatever its name becomes; its number, FileID, is
 // made of the writer and the operation that created it. A file with holes
@@ -124,10 +134,45 @@
 // A piece below 24 bytes that content cannot name ("different") is corrupt where
 // one version is allowed, and legal where a mixture of several would be.
 //
-// Of the size, truncations are set, writes extend it. A write that is not firm
-// may have extended it by a part, a truncation that is not firm may have got
-// part of the way; every size between is let pass. A missing tail is lost, a
+// Of the size, truncations set it, writes and allocations extend it. What is not
+// firm may have got part of the way, see Half effects. A missing tail is lost, a
 // surplus is stale if it is of the file, else corrupt.
+//
+// # Half effects
+//
+// What is not firm (refused, without an outcome, void) may have been done by
+// halves; once it is firm it is whole. Measured with Linux 6.18 on loop devices:
+// full disks, RLIMIT_FSIZE, SIGKILL, failed writes. The man pages promise less:
+// write(2) and pwrite(2) may do a part, fallocate(2) and truncate(2) name no half
+// effects, and rename(2) alone is atomic.
+//
+//	write, append   every byte old or new; the size any above From, up to To. A
+//	                full disk and RLIMIT_FSIZE leave a first part and refuse the
+//	                rest: ext4 5 of 7 MiB through the page cache, none by O_DIRECT;
+//	                btrfs 3 of 7 in both ways; xfs none
+//	allocate        no byte changes; the size any above From, up to To. ext4 grows
+//	                in steps, and keeps what it got to when the disk is full (178
+//	                of 900 MiB); btrfs shows steps, but like xfs gives them back.
+//	                SIGKILL ends it on none of them. RLIMIT_FSIZE refuses all of it
+//	truncate        shorter: every byte from To on old or zero, the size any between.
+//	                Readers see it change at once; btrfs commits it in steps.
+//	                Longer: the old size or the new one, on all three
+//	punch           every byte old or zero; btrfs refuses it on a full disk
+//	create, mkdir   there or not, also when refused: open(2) makes the name before
+//	                it opens the file
+//	unlink, rmdir,  done or not: one transaction on all three
+//	link
+//	rename          one of the names, see Names
+//	fsync, syncfs,  what it covers is void, and so is the word of others of the
+//	syncdir         same time, see Registers
+//
+// A file found under a name is held against what was promised there. One whose
+// creation was refused may be it, and then nothing is wrong; it is never what
+// was missing.
+//
+// Reads that fail may do as much harm as writes that fail: xfs shuts down where
+// it has to give up in a transaction, and btrfs turns read-only; both drop what
+// was not synced. ext4 refused the operation and went on.
 //
 // # Names
 //
@@ -159,16 +204,17 @@
 //	s  of Target: JSON of an entry of Survived
 //	f  a file: number, 1 directory + 2 made by nobody, highest Generation
 //	p  Op of Writer under way: verb, position, threshold of a get, 1 has Object +
-//	   2 has a file + 4 can have no effect, number of the file
+//	   2 has a file (a write: it syncs itself) + 4 can have no effect, number of the file
 //	o  an operation: 1 durable + 2 void + 4 exposed to a fault + 8 under way + 16
 //	   on data + 32 on size + 64 on a name + 128 told of for the other half only +
-//	   256 takes an old name away; verb, value (0 bytes, 1 nothing, 2 damage),
+//	   256 takes an old name away + 512 contested; verb, value (0 bytes, 1 nothing, 2 damage),
 //	   outcome, positions issued and ended, the times of both; on a volume 1 has a
-//	   file + 2 is on the name Object, number of the file, of the directory
+//	   file + 2 is on the name Object, number of the file, of the directory; if
+//	   contested, where its sync ended
 //	k  of Object: Generation is the highest issued
 //	c  Op of Writer was ended by a round
 //	d  JSON of an entry of Observations
 //
 // Verbs are numbered from 1: put, delete, get, create, mkdir, write, truncate,
-// punch, unlink, rename, link, fsync, syncdir, syncfs, check, exec.
+// punch, unlink, rename, link, fsync, syncdir, syncfs, check, exec, allocate.
 package owed

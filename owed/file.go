@@ -16,6 +16,8 @@ type File struct {
 	target *target
 	file   *file
 	path   string
+
+	refused bool // by the name under which it may be found: that was refused
 }
 
 // Extent is a range of a file that the same operations concern.

@@ -27,7 +27,7 @@ func (b *Book) checked(r history.Record) error {
 	if reg == nil {
 		return nil // in a directory that is not there
 	}
-	f := reg.identify(t, seen, r)
+	f := b.identify(t, reg, seen, r)
 	b.narrowName(t, reg, f, r)
 	if f != nil && !f.dir && !f.strange {
 		b.narrowData(t, f, r, seen)
@@ -35,9 +35,10 @@ func (b *Book) checked(r history.Record) error {
 	return nil
 }
 
-// identify tells which file was seen under a name: the one that its content
-// names, else the one named last. What nobody made gets a number of its own.
-func (reg *register) identify(t *target, seen Seen, r history.Record) *file {
+// identify gives the file that was seen under a name: the one that its content
+// names, else the likeliest of those that may be there and may be what was seen.
+// What nobody made gets a number of its own.
+func (b *Book) identify(t *target, reg *register, seen Seen, r history.Record) *file {
 	if !seen.Present {
 		return nil
 	}
@@ -46,10 +47,19 @@ func (reg *register) identify(t *target, seen Seen, r history.Record) *file {
 			return f
 		}
 	}
-	for _, w := range slices.Backward(allowed(reg.ops)) {
+	var may []File
+	for _, w := range allowed(reg.ops) {
 		if f := w.name.file; f != nil && f.dir == seen.Dir {
-			return f
+			may = withNew(may, File{b, t, f, r.Object, w.outcome == history.Refused})
 		}
+	}
+	if len(may) > 0 {
+		for _, f := range slices.Backward(may) {
+			if len(may) > 1 && len(f.Judge(seen)) == 0 {
+				return f.file
+			}
+		}
+		return may[len(may)-1].file
 	}
 	f := t.newFile(content.ObjectID(t.name+"/"+r.Object+"/"+r.At.String()), seen.Dir)
 	f.strange = true

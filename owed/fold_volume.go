@@ -13,7 +13,7 @@ func (b *Book) issueVolume(p *pending, r history.Record) error {
 		t.medium = false
 	}
 	switch p.verb {
-	case verbWrite, verbTruncate, verbPunch:
+	case verbWrite, verbTruncate, verbPunch, verbAllocate:
 		b.issueData(p, r)
 	case verbCreate, verbMkdir, verbUnlink, verbRename, verbLink:
 		b.issueName(p, r)
@@ -25,6 +25,7 @@ func (b *Book) issueVolume(p *pending, r history.Record) error {
 			p.missing = "no operation made what it syncs"
 		}
 	}
+	p.beginSync()
 	return nil
 }
 
@@ -39,7 +40,7 @@ func (b *Book) issueData(p *pending, r history.Record) {
 	switch p.verb {
 	case verbTruncate:
 		w.value, w.generation, w.from, w.to = nothing, 0, r.To, forever
-	case verbPunch:
+	case verbPunch, verbAllocate:
 		w.value, w.generation = nothing, 0
 	default:
 		f.top = max(f.top, r.Generation)
@@ -48,72 +49,19 @@ func (b *Book) issueData(p *pending, r history.Record) {
 	w.exposed = p.target.faults > 0
 	f.addData(w)
 	p.ops = []*op{w}
+	if p.verb == verbWrite && len(r.Detail) > 0 {
+		p.file = f
+	}
 }
 
 func (f *file) addData(w *op) {
-	f.data.add(w)
-	if w.verb == verbTruncate || w.verb == verbWrite && w.from < w.to {
+	if w.verb != verbAllocate { // which leaves every byte as it was
+		f.data.add(w)
+	}
+	if w.verb == verbTruncate || extends(w) && w.from < w.to {
 		f.size.add(w)
 	}
 	f.dirty = append(f.dirty, w)
-}
-
-// settle drops what w, now durable, has made impossible. A rename is one step:
-// where one half of it is durable, so is the other.
-func (w *op) settle() {
-	if w.name.reg != nil {
-		if other := w.name.twin; other != nil && other.waits() {
-			other.durable = true
-			other.settle()
-		}
-		w.name.reg.ops = prune(w.name.reg.ops)
-		return
-	}
-	w.name.file.data.settle(w)
-}
-
-// scope gives the files and directories that the sync p covers.
-func (p *pending) scope() []*file {
-	if p.verb == verbSyncFS {
-		return p.target.files
-	}
-	if p.file == nil {
-		return nil
-	}
-	return []*file{p.file}
-}
-
-// endSync does what a sync promises, or takes back what a failed one puts in
-// doubt. A sync that was acknowledged but not Synced gives no word on
-// durability, and does neither.
-func (b *Book) endSync(p *pending, outcome history.Phase) {
-	for _, f := range p.scope() {
-		switch outcome {
-		case history.Synced:
-			f.synced(p.issued)
-		case history.Refused, history.Unknown:
-			f.failed()
-		}
-	}
-	if outcome == history.Synced && p.target.rule.FsyncNames && p.verb == verbFsync && p.file != nil {
-		p.file.syncNames(p.issued)
-	}
-}
-
-// synced makes durable what had returned before the sync was called.
-func (f *file) synced(called int64) {
-	var now []*op
-	f.dirty = slices.DeleteFunc(f.dirty, func(w *op) bool {
-		if w.ended < called && w.waits() {
-			w.durable = true
-			now = append(now, w)
-		}
-		return !w.mayBecomeDurable()
-	})
-	for _, w := range now {
-		w.settle()
-	}
-	f.size.prune()
 }
 
 // mayBecomeDurable tells whether a later sync may still make w durable.
@@ -121,33 +69,14 @@ func (w *op) mayBecomeDurable() bool {
 	return w.waits() || w.outcome == history.Issued && w.ended == forever && !w.void
 }
 
-// failed voids what a failed sync may have dropped: whatever was issued so far
-// and is not durable. The kernel tells a write error once, marks the page
-// clean, and the next sync succeeds and means nothing.
-func (f *file) failed() {
-	for _, w := range f.dirty {
-		w.annul()
-	}
-	f.dirty = nil
-}
-
-// annul takes the promise of w back, of a rename as a whole, unless it is durable.
-func (w *op) annul() {
-	w.void = w.void || !w.durable
-	if other := w.name.twin; other != nil {
-		other.void = other.void || !other.durable
-	}
-}
-
 // syncNames makes durable the names of f, and those of the directories above,
 // on a file system that promises it.
-func (f *file) syncNames(called int64) {
+func (b *Book) syncNames(t *target, f *file, called int64) {
 	for depth := 0; f != nil && f.number != 0 && depth < maxDepth; depth++ {
 		var up *file
 		for _, w := range f.bindings {
 			if w.ended < called && w.waits() {
-				w.durable = true
-				w.settle()
+				t.seal(w, b.position)
 			}
 			if w.durable {
 				up = w.name.reg.dir
@@ -184,7 +113,7 @@ func (b *Book) round(r history.Record) error {
 	}
 	for _, f := range t.files {
 		if t.medium {
-			f.failed()
+			f.failed(forever)
 		}
 		f.dirty = slices.DeleteFunc(f.dirty, func(w *op) bool { return !w.mayBecomeDurable() })
 	}
@@ -196,24 +125,9 @@ func (b *Book) cutShort(key opKey, p *pending) {
 	for _, w := range p.ops {
 		w.ended = min(w.ended, b.position)
 	}
-	if p.verb.isSync() {
-		for _, f := range p.scope() {
-			f.doubt()
-		}
-	}
+	p.interrupt()
 	delete(b.open, key)
 	b.cutOff[key] = struct{}{}
-}
-
-// doubt voids what a sync that was cut short may have dropped: only a fault
-// that drops what is not durable makes a sync do so.
-func (f *file) doubt() {
-	f.dirty = slices.DeleteFunc(f.dirty, func(w *op) bool {
-		if w.exposed {
-			w.annul()
-		}
-		return w.void
-	})
 }
 
 // fault notes what the target may do from here on, and what it owed across a

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/seed-1b600011/assay/history"
 	"github.com/seed-1b600011/assay/verdict"
 )
 
@@ -15,7 +16,7 @@ import (
 type Name struct {
 	Path        string
 	MayBeAbsent bool
-	Files       []File // that may be there, the one named last at the end
+	Files       []File // that may be there, the likeliest at the end: the one named last, but for names that were refused
 	State       State  // the same with its evidence, for a finding; Generations mean nothing here
 
 	ever []*file // that were ever there, as far as the book still knows
@@ -72,7 +73,7 @@ func (b *Book) name(volume, p string, found map[string]Entry) Name {
 			case f == nil:
 				n.MayBeAbsent = true
 			case i == len(names)-1:
-				n.Files = appendNew(n.Files, File{b, t, f, n.Path})
+				n.Files = withNew(n.Files, File{b, t, f, n.Path, w.outcome == history.Refused})
 			case f.dir:
 				if !slices.Contains(dirs, f) {
 					dirs = append(dirs, f)
@@ -90,9 +91,21 @@ func (b *Book) name(volume, p string, found map[string]Entry) Name {
 	return n
 }
 
-func appendNew(files []File, f File) []File {
-	files = slices.DeleteFunc(files, func(have File) bool { return have.file == f.file })
-	return append(files, f)
+// withNew adds f to the files that may be there, after those less likely.
+func withNew(files []File, f File) []File {
+	i := slices.IndexFunc(files, func(have File) bool { return have.file == f.file })
+	if i >= 0 {
+		f.refused = f.refused && files[i].refused
+		files = slices.Delete(files, i, i+1)
+	}
+	if !f.refused {
+		return append(files, f)
+	}
+	i = slices.IndexFunc(files, func(have File) bool { return !have.refused })
+	if i < 0 {
+		i = len(files)
+	}
+	return slices.Insert(files, i, f)
 }
 
 // Names gives every path that some operation used and that may, by what is
@@ -148,7 +161,7 @@ func (b *Book) File(volume string, id uint64) (File, bool) {
 		return File{}, false
 	}
 	f := t.byNumber[id]
-	return File{b, t, f, f.lastPath()}, true
+	return File{book: b, target: t, file: f, path: f.lastPath()}, true
 }
 
 // Extents gives the ranges of the file that the path names, the one named last
@@ -162,7 +175,8 @@ func (b *Book) Extents(volume, p string) iter.Seq[Extent] {
 }
 
 // JudgeFile judges a file's content by the path it was found under: as the one
-// that it deviates least from, among those that may be there.
+// that it deviates least from, among those that may be there. One that was refused
+// may be what was found, but is no promise to hold that against.
 func (b *Book) JudgeFile(volume, p string, seen Seen) []Deviation {
 	var best []Deviation
 	for _, f := range slices.Backward(b.Name(volume, p).Files) {
@@ -170,7 +184,7 @@ func (b *Book) JudgeFile(volume, p string, seen Seen) []Deviation {
 		if len(d) == 0 {
 			return nil
 		}
-		if best == nil || len(d) < len(best) {
+		if best == nil || len(d) < len(best) && !f.refused {
 			best = d
 		}
 	}

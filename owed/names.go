@@ -16,8 +16,10 @@ type file struct {
 	strange bool // found by a check, made by nobody: nothing is owed of it
 	top     uint32
 
-	bindings []*op // that gave it a name and may still count
-	dirty    []*op // not durable: of a file those on its data, of a directory those on the names in it
+	bindings  []*op   // that gave it a name and may still count
+	dirty     []*op   // not durable: of a file those on its data, of a directory those on the names in it
+	contested []*op   // durable by a word that may be taken back, in the order in which it was given
+	syncs     []int64 // of this file alone, under way: where they were issued, in order
 
 	data extents
 	size sizes

@@ -33,9 +33,11 @@ type op struct {
 	value         value
 	verb          verb
 	outcome       history.Phase
-	durable       bool // survives a power cut
-	void          bool // a failed sync or a cut took the promise back
-	exposed       bool // a fault that fails writes was on: owed once it is durable
+	sealed        int64 // where the sync ended by whose word it is durable
+	durable       bool  // survives a power cut
+	contested     bool  // durable, by the word of a sync that another, still under way, may take back
+	void          bool  // a failed sync or a cut took the promise back
+	exposed       bool  // a fault that fails writes was on: owed once it is durable
 }
 
 // original is what every register holds before the first operation.
@@ -77,7 +79,7 @@ func threshold(ops []*op) (t int64) {
 // bedrock is threshold over what no cut can take back.
 func bedrock(ops []*op) (t int64) {
 	for _, w := range ops {
-		if w.durable && w.issued > t {
+		if w.stands() && w.issued > t {
 			t = w.issued
 		}
 	}

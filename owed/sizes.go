@@ -11,13 +11,17 @@ import (
 type SizeRange struct{ Lo, Hi int64 }
 
 // sizes are the operations on the size of a file. Truncations set it, writes
-// only ever extend it; the first operation sets it to 0.
+// and allocations only ever extend it; the first operation sets it to 0.
 type sizes struct{ ops []*op }
 
 func newSizes() sizes { return sizes{ops: []*op{original()}} }
 
-// sets tells whether w sets the size; otherwise it extends it to w.to.
-func sets(w *op) bool { return w.verb != verbWrite }
+// sets reports whether w sets the size; otherwise it extends it to w.to.
+func sets(w *op) bool { return !extends(w) }
+
+// extends reports whether w only ever makes the file longer, in steps: until it
+// is firm, any size on the way may be what it got to.
+func extends(w *op) bool { return w.verb == verbWrite || w.verb == verbAllocate }
 
 // setTo is the size that w sets: a truncation to n concerns the bytes from n on.
 func setTo(w *op) int64 { return w.from }
@@ -29,7 +33,7 @@ func (s *sizes) add(w *op) { s.ops = append(s.ops, w) }
 func (s *sizes) prune() {
 	var cut int64 // the youngest durable setting
 	for _, w := range s.ops {
-		if sets(w) && w.durable {
+		if sets(w) && w.stands() {
 			cut = max(cut, w.issued)
 		}
 	}
@@ -44,7 +48,7 @@ func (s *sizes) prune() {
 	var reach int64 = -1
 	var top *op
 	for _, w := range s.ops {
-		if !sets(w) && w.durable && w.issued > lastSet && w.to > reach {
+		if !sets(w) && w.stands() && w.issued > lastSet && w.to > reach {
 			reach, top = w.to, w
 		}
 	}

@@ -21,6 +21,7 @@ const (
 	verbSyncFS
 	verbCheck
 	verbExec // a line that a program has promised
+	verbAllocate
 )
 
 // words has the verbs that are understood; of those that share a number, the
@@ -38,6 +39,7 @@ var words = [...]struct {
 	{"fsync", verbFsync}, {"fdatasync", verbFsync},
 	{"syncdir", verbSyncDir}, {"syncfs", verbSyncFS},
 	{"check", verbCheck}, {"exec", verbExec},
+	{"allocate", verbAllocate},
 }
 
 func verbOf(word string) verb {
@@ -61,12 +63,12 @@ func (v verb) String() string {
 // changes reports whether v changes what a target holds. Reads, syncs and looks
 // of a check do not, and a line of a program speaks of changes that only the
 // program knows.
-func (v verb) changes() bool { return v.onBucket() || v >= verbCreate && v <= verbLink }
+func (v verb) changes() bool { return v.onBucket() || v >= verbCreate && v <= verbLink || v == verbAllocate }
 
 // onBucket tells whether v belongs to buckets; the rest belong to volumes.
 func (v verb) onBucket() bool { return v == verbPut || v == verbDelete }
 
-// onVolume tells whether v belongs to volumes only.
-func (v verb) onVolume() bool { return v >= verbCreate && v <= verbSyncFS }
+// onVolume reports whether v belongs to volumes only.
+func (v verb) onVolume() bool { return v >= verbCreate && v <= verbSyncFS || v == verbAllocate }
 
 func (v verb) isSync() bool { return v >= verbFsync && v <= verbSyncFS }

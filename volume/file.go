@@ -299,13 +299,13 @@ func (f *File) writeRun(ctx context.Context, how Access, generation uint32, from
 	if open == nil {
 		return nil // another goroutine met an error
 	}
+	good, itself := history.Acknowledged, []byte(nil)
+	if how.Sync == ODSync || how.Sync == OSync {
+		good, itself = history.Synced, []byte(how.Sync) // one that fails is a failed sync too
+	}
 	var records []history.Record
 	for at := from; at < to; at += block {
-		records = append(records, history.Record{Verb: "write", Object: p, From: at, To: min(at+block, to), Generation: generation})
-	}
-	good := history.Acknowledged
-	if how.Sync == ODSync || how.Sync == OSync {
-		good = history.Synced
+		records = append(records, history.Record{Verb: "write", Object: p, From: at, To: min(at+block, to), Generation: generation, Detail: itself})
 	}
 	o, err := f.v.beginOps(ctx, good, records...)
 	if err != nil {
@@ -319,30 +319,12 @@ func (f *File) writeRun(ctx context.Context, how Access, generation uint32, from
 		err = open.WriteAtOnce(ctx, t, from, to, block, int64(o.depth), o.hear)
 	}
 	errno, err := o.end(ctx, err)
-	if err != nil {
-		return err
-	}
-	if errno == 0 {
+	if err == nil && errno == 0 {
 		f.mu.Lock()
 		f.size = max(f.size, to)
 		f.mu.Unlock()
-		return nil
 	}
-	if good == history.Synced {
-		// A write that syncs and fails is a failed sync too.
-		return f.v.note(history.Record{Verb: "fsync", Object: p}, history.Refused)
-	}
-	return nil
-}
-
-// note writes an operation into the history that was part of another.
-func (v *Volume) note(r history.Record, ended history.Phase) error {
-	r.Target = v.Name()
-	id, err := v.env.History.Begin(r)
-	if err != nil {
-		return err
-	}
-	return v.env.History.Append(history.Record{Op: id, Phase: ended})
+	return err
 }
 
 // Truncate sets the size.
@@ -364,10 +346,12 @@ func (f *File) Punch(ctx context.Context, how Access, from, to int64) error {
 	return err
 }
 
-// Grow makes an empty file so long, with all of its space allocated. It reads
-// as zeros, as after a truncation to that size, which is what it is to history.
+// Grow allocates the space of the first size bytes, and makes the file as long
+// as that if it is shorter: what is new reads as zeros. A file system may grow
+// the file in steps and stop at any of them (fallocate(2) names no half effects;
+// ext4 leaves them).
 func (f *File) Grow(ctx context.Context, how Access, size int64) error {
-	errno, err := f.onOpen(ctx, how, history.Acknowledged, history.Record{Verb: "truncate", To: size},
+	errno, err := f.onOpen(ctx, how, history.Acknowledged, history.Record{Verb: "allocate", To: size},
 		func(open *worker.File, hear func(worker.Answer)) error { return open.Allocate(ctx, 0, size, hear) })
 	if err == nil && errno == 0 {
 		f.mu.Lock()

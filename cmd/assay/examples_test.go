@@ -35,6 +35,8 @@ var examples = map[string]struct {
 		[]string{"A deleted name on btrfs: pass: found what was expected", "RESURRECTED, found by exec", "resurrected: "}},
 	"ext4-superblock": {nil, []string{"ext4"},
 		[]string{"ext4 on a disk of 512 byte blocks: pass: found what was expected", "UNREADABLE, found by exec", "bad message"}},
+	"ext4-fsync": {map[string]string{"losetup": "mount", "fallocate": "util-linux"}, []string{"ext4"},
+		[]string{"fsync on ext4 when its journal fails: pass: found what was expected", "LOST, found by exec", "its fsync returned 0"}},
 	"redis": {map[string]string{"redis-server": "redis-server", "redis-cli": "redis-server"}, []string{"ext4"},
 		[]string{"Redis with appendfsync=everysec: pass: found what was expected", "to blame  the application"}},
 }
