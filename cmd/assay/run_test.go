@@ -119,6 +119,9 @@ func TestWrongUsage(t *testing.T) {
 		{[]string{"run", "--scale", "0", ok}, "--scale"},
 		{[]string{"run", "--concurrency", "-1", ok}, "--concurrency"},
 		{[]string{"run", "--output", "xml", ok}, "--output"},
+		{[]string{"run", "--patience", "0s", ok}, "--patience"},
+		{[]string{"run", write(t, "big.yaml", "- name: a\n  required: {buckets: 1}\n  objects:\n    size: 8000000T\n  tests: [put]\n  checks: [check-list]\n")}, "big.yaml:4:11: 8000000T: size is at most 131072T"},
+		{[]string{"run", write(t, "big.yaml", "- name: a\n  required: {buckets: 1}\n  objects:\n    size: {min: 1K, max: 200000T}\n  tests: [put]\n  checks: [check-list]\n")}, "big.yaml:4:11: 200000T: size is at most 131072T"},
 		{[]string{"run", "--only", "z", ok}, `no scenario is named "z": there are a`},
 		{[]string{"run", "/nonexistent.yaml"}, "/nonexistent.yaml: no such file"},
 		{[]string{"run", ok, ok}, `a scenario is named "a" in`},
@@ -172,6 +175,13 @@ const long = `- name: long
 func started(t *testing.T, dir string, args ...string) *exec.Cmd {
 	t.Helper()
 	c := command(t.Context(), t, dir, args...)
+	drives(t, c)
+	return c
+}
+
+// drives starts a command and waits until it drives.
+func drives(t *testing.T, c *exec.Cmd) {
+	t.Helper()
 	errout, err := c.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -186,11 +196,10 @@ func started(t *testing.T, dir string, args ...string) *exec.Cmd {
 				for lines.Scan() {
 				}
 			}()
-			return c
+			return
 		}
 	}
 	t.Fatalf("it never drove: %v", c.Wait())
-	return nil
 }
 
 // TestInterrupt sends SIGINT at moments drawn from a seed: it is cleaned up,
