@@ -227,6 +227,9 @@ const resetsBorne = 3 // requests without an answer, before a run
 func (s *standing) insist(ctx context.Context, request func() error) error {
 	for try := 1; ; try++ {
 		err := request()
+		if err := s.dead(); err != nil {
+			return err
+		}
 		var dial *net.OpError
 		switch kind := answerOf(err); {
 		case kind == telling, kind == lasting, kind == silent && try == resetsBorne, errors.As(err, &dial) && dial.Op == "dial":

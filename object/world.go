@@ -182,14 +182,14 @@ func orFlag(path string) string {
 
 // checkURL finds what is wrong with the address of a store. An address with
 // credentials in it is refused: it would be in every message and in the ledger.
-// Nor is it in the error.
+// No error repeats what may have them in it.
 func checkURL(place, raw string) error {
 	if strings.ContainsAny(raw, "@?#") {
 		return scenario.Misconfigured(place, "host: an address of a store has no user, password or parameters in it: want http://HOST:PORT, https://HOST or HOST:PORT, and the credentials in access_key and secret_key")
 	}
 	u, err := url.Parse(raw)
 	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
-		return scenario.Misconfigured(place, "%q is no address of a store: want http://HOST:PORT, https://HOST or HOST:PORT", raw)
+		return scenario.Misconfigured(place, "host: this is no address of a store: want http://HOST:PORT, https://HOST or HOST:PORT")
 	}
 	return nil
 }

@@ -161,6 +161,9 @@ func TestWrongUsage(t *testing.T) {
 		{[]string{"run", "--scale", "0", ok}, "--scale"},
 		{[]string{"run", "--concurrency", "-1", ok}, "--concurrency"},
 		{[]string{"run", "--output", "xml", ok}, "--output"},
+		{[]string{"run", "--patience", "0s", ok}, "--patience"},
+		{[]string{"run", write(t, "big.yaml", "- name: a\n  required: {buckets: 1}\n  objects:\n    size: 8000000T\n  tests: [put]\n  checks: [check-list]\n")}, "big.yaml:4:11: 8000000T: size is at most 131072T"},
+		{[]string{"run", write(t, "big.yaml", "- name: a\n  required: {buckets: 1}\n  objects:\n    size: {min: 1K, max: 200000T}\n  tests: [put]\n  checks: [check-list]\n")}, "big.yaml:4:11: 200000T: size is at most 131072T"},
 		{[]string{"run", "--only", "z", ok}, `no scenario is named "z": there are a`},
 		{[]string{"run", "/nonexistent.yaml"}, "/nonexistent.yaml: no such file"},
 		{[]string{"run", ok, ok}, `a scenario is named "a" in`},
@@ -222,6 +225,13 @@ func startedInto(t *testing.T, out io.Writer, dir string, args ...string) *exec.
 	t.Helper()
 	c := command(t.Context(), t, dir, args...)
 	c.Stdout = out
+	drives(t, c)
+	return c
+}
+
+// drives starts a command and waits until it drives.
+func drives(t *testing.T, c *exec.Cmd) {
+	t.Helper()
 	errout, err := c.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -236,11 +246,10 @@ func startedInto(t *testing.T, out io.Writer, dir string, args ...string) *exec.
 				for lines.Scan() {
 				}
 			}()
-			return c
+			return
 		}
 	}
 	t.Fatalf("it never drove: %v", c.Wait())
-	return nil
 }
 
 // TestInterrupt sends SIGINT at moments drawn from a seed: it is cleaned up,
