@@ -161,7 +161,7 @@ type Driver interface {
 // Open opens a disk of the first driver that supports all that is needed. The
 // error of none says for each driver why.
 func Open(ctx context.Context, o Options, drivers ...Driver) (Disk, error) {
-	if err := o.check(); err != nil {
+	if err := o.Check(); err != nil {
 		return nil, err
 	}
 	var refusals []error
@@ -190,7 +190,8 @@ const (
 	nameMax = 64
 )
 
-func (o Options) check() error {
+// Check returns an error if no driver could make a disk of these options.
+func (o Options) Check() error {
 	switch {
 	case !nameOK(o.Name):
 		return fmt.Errorf("flakey: disk name %q: want 1 to %d letters, digits, dots, dashes and underscores, not beginning with a dot", o.Name, nameMax)

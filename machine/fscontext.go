@@ -71,9 +71,17 @@ func kernelLog(fs int) string {
 		if err != nil || n <= 0 {
 			break
 		}
-		said = append(said, strings.TrimSpace(strings.TrimLeft(string(b[:n]), "ewi ")))
+		said = append(said, message(string(b[:n])))
 	}
 	return strings.Join(said, "; ")
+}
+
+// message is a line of the log without its letter: e, w or i (fs/fs_context.c).
+func message(line string) string {
+	if len(line) > 1 && line[1] == ' ' {
+		line = line[2:]
+	}
+	return strings.TrimSpace(line)
 }
 
 // mountID is the kernel's number of the mount that path, or with an empty path

@@ -156,8 +156,8 @@ func mkfs(ctx context.Context, device, fstype string, opts []string) error {
 		return err
 	}
 	mixed := slices.Contains(opts, "-M") || slices.Contains(opts, "--mixed")
-	if size < f.min && !mixed {
-		return fmt.Errorf("it has %d bytes; %s needs %d (%d MiB): %s", size, fstype, f.min, f.min>>20, f.why)
+	if err := f.fits(size); err != nil && !mixed {
+		return err
 	}
 	if on, err := MountsOf(device); err != nil {
 		return err
@@ -171,6 +171,23 @@ func mkfs(ctx context.Context, device, fstype string, opts []string) error {
 	}
 	if r.exit != 0 {
 		return fmt.Errorf("%s ended with status %d: %s", f.mkfs[0], r.exit, r.output)
+	}
+	return nil
+}
+
+// CheckSize returns an error if a device of so many bytes is too small for a file
+// system of the type.
+func CheckSize(fstype string, bytes int64) error {
+	f, err := fileSystemNamed(fstype)
+	if err != nil {
+		return err
+	}
+	return f.fits(bytes)
+}
+
+func (f fileSystem) fits(bytes int64) error {
+	if bytes < f.min {
+		return fmt.Errorf("it has %d bytes; %s needs %d (%d MiB): %s", bytes, f.name, f.min, f.min>>20, f.why)
 	}
 	return nil
 }

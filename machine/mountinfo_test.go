@@ -95,6 +95,11 @@ func TestMountOptions(t *testing.T) {
 			t.Errorf("%q: %+v, %v", list, got, err)
 		}
 	}
+	for line, want := range map[string]string{"e ext4: Unknown parameter 'foo'\n": "ext4: Unknown parameter 'foo'", "w xfs: it": "xfs: it", "": "", "i": "i"} {
+		if got := message(line); got != want {
+			t.Errorf("%q: %q, want %q", line, got, want)
+		}
+	}
 	for _, bad := range []string{"loop", "x-systemd.automount", `context="a,b"`, "a\x00b", "offset=4096", "bind", "remount,ro"} {
 		if got, err := parseMountOptions(bad); err == nil {
 			t.Errorf("%s: %+v", strconv.Quote(bad), got)

@@ -45,6 +45,13 @@ func attributesOf(word string) (set, clear int, ok bool) {
 	return 0, 0, false
 }
 
+// CheckMountOptions returns an error if a list of mount options is none that Mount
+// takes, whatever the file system.
+func CheckMountOptions(list string) error {
+	_, err := parseMountOptions(list)
+	return err
+}
+
 // parseMountOptions reads a list like "commit=1000,noatime". A later word
 // overrules an earlier one. Words that only mount(8) knows are refused.
 func parseMountOptions(list string) (mountOptions, error) {

@@ -199,7 +199,7 @@ type diskRequest struct {
 
 type cpuRequest struct {
 	Cores   float64  `json:"cores"`
-	Percent float64  `json:"percent"`
+	Percent *float64 `json:"percent"`
 	For     duration `json:"for"`
 }
 
@@ -231,6 +231,11 @@ func (s *Service) putDisk(r *http.Request) (any, error) {
 		return nil, badRequest{errors.New("inodes: want a number from 0 on")}
 	}
 	return s.background(r, "disk", time.Duration(q.For), func() any { return s.Disk.Current() }, func(ctx context.Context) (err error) {
+		if q.Inodes != nil {
+			if err := s.Disk.inodesFit(*q.Inodes); err != nil {
+				return err // before anything has changed
+			}
+		}
 		switch {
 		case q.Bytes.word == "max":
 			err = s.Disk.Fill(ctx)
@@ -251,7 +256,13 @@ func (s *Service) putCPU(r *http.Request) (any, error) {
 	if err := decode(r, &q); err != nil {
 		return nil, err
 	}
-	l := Load{Cores: q.Cores, Percent: q.Percent, For: time.Duration(q.For)}
+	l := Load{Cores: q.Cores, For: time.Duration(q.For)}
+	if q.Percent != nil {
+		if *q.Percent == 0 {
+			return nil, badRequest{errors.New("percent: want more than 0; DELETE gives the CPU time back")}
+		}
+		l.Percent = *q.Percent
+	}
 	if _, err := l.Total(); err != nil {
 		return nil, badRequest{err}
 	}

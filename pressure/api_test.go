@@ -89,6 +89,8 @@ func TestAPI(t *testing.T) {
 		{"PUT", "/v1/cpu", `{"cores": 1, "percent": 10}`, 200, `"asked":0.1`},
 		{"PUT", "/v1/cpu", `{"cores": 1e9}`, 422, `over the limit`},
 		{"PUT", "/v1/cpu", `{"percent": 101}`, 400, `101`},
+		{"PUT", "/v1/cpu", `{"cores": 1, "percent": 0}`, 400, `want more than 0`},
+		{"PUT", "/v1/disk", `{"inodes": 9223372036854775807}`, 422, `inodes are over the limit`},
 		{"PUT", "/v1/cpu", `{"cores": -1}`, 400, `-1`},
 		{"PUT", "/v1/cpu", `{"cores": "1"}`, 400, `cores`},
 		{"DELETE", "/v1/cpu", "", 200, `"asked":0,`},

@@ -145,7 +145,7 @@ func (d *Disk) set(ctx context.Context, bytes int64, sizes func() []int64, beyon
 		bytes = limit // and what comes after
 	}
 	if bytes > limit && bytes > held && !beyond {
-		return &LimitError{bytes, limit, bound}
+		return &LimitError{Asked: bytes, Limit: limit, Bound: bound}
 	}
 	d.mu.Lock()
 	d.state.Asked, d.state.Reason = bytes, ""

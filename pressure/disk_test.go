@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -216,8 +217,15 @@ func TestInodes(t *testing.T) {
 			t.Errorf("from %d to %d: %d inodes were taken", had, n, took)
 		}
 	}
+	var over *LimitError
+	for _, n := range []int64{5000, math.MaxInt64} {
+		before := d.Current()
+		if err := d.SetInodes(t.Context(), n); !errors.As(err, &over) || over.Asked != n || d.Current().Inodes != before.Inodes {
+			t.Errorf("%d: %v, %+v", n, err, d.Current())
+		}
+	}
 	var short *ShortError
-	if err := d.SetInodes(t.Context(), 5000); !errors.As(err, &short) || !errors.Is(err, unix.ENOSPC) {
+	if err := d.SetInodes(t.Context(), over.Limit); !errors.As(err, &short) || !errors.Is(err, unix.ENOSPC) {
 		t.Errorf("more than there are: %v", err)
 	}
 	if _, left := free(t, dir); left != 0 || short.Held != d.Current().Inodes {

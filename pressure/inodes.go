@@ -6,13 +6,20 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+
+	"golang.org/x/sys/unix"
 )
 
 // groupSize is how many empty files are in one directory.
 const groupSize = 1000
 
+// inodeBytes is what an inode and its name take of a file system that has no
+// number of inodes of its own, at least.
+const inodeBytes = 512
+
 // SetInodes holds so many empty files; the directories that they are in, one
-// for a thousand, take an inode too. That there are no more is a *ShortError.
+// for a thousand, take an inode too. More than the file system has is a
+// *LimitError and changes nothing. That there are no more is a *ShortError.
 func (d *Disk) SetInodes(ctx context.Context, n int64) error {
 	if n < 0 {
 		return fmt.Errorf("pressure: %d inodes", n)
@@ -22,6 +29,9 @@ func (d *Disk) SetInodes(ctx context.Context, n int64) error {
 		return err
 	}
 	defer done()
+	if err := d.inodesFit(n); err != nil {
+		return err
+	}
 	for {
 		d.mu.Lock()
 		have := d.inodes
@@ -47,6 +57,31 @@ func (d *Disk) SetInodes(ctx context.Context, n int64) error {
 		d.inodes = have
 		d.mu.Unlock()
 	}
+}
+
+// inodesFit returns a *LimitError if so many inodes are more than there are.
+func (d *Disk) inodesFit(n int64) error {
+	limit, bound, err := d.inodeLimit()
+	if err == nil && n > limit {
+		err = &LimitError{Asked: n, Limit: limit, Bound: bound, Of: "inodes"}
+	}
+	return err
+}
+
+// inodeLimit is how many inodes could be held: no margin is left, but nothing is
+// begun that cannot be done.
+func (d *Disk) inodeLimit() (int64, string, error) {
+	var st unix.Statfs_t
+	if err := unix.Fstatfs(d.home.dir.fd(), &st); err != nil {
+		return 0, "", fmt.Errorf("pressure: the inodes of %s: %w", d.home.path(), err)
+	}
+	d.mu.Lock()
+	held := d.inodes
+	d.mu.Unlock()
+	if st.Files == 0 {
+		return held + int64(st.Bavail)*st.Frsize/inodeBytes, "the space of the file system, which has no number of them", nil
+	}
+	return held + int64(st.Ffree), "the file system", nil
 }
 
 // groupOf is the name of the directory of an inode, and its name there.

@@ -95,7 +95,7 @@ func (m *Memory) set(ctx context.Context, bytes int64, locked, most bool) error 
 		return err
 	}
 	if bytes > limit && bytes > m.arena.end {
-		return &LimitError{bytes, limit, bound}
+		return &LimitError{Asked: bytes, Limit: limit, Bound: bound}
 	}
 	want := up(bytes, pageSize())
 	m.asked(bytes)

@@ -213,7 +213,7 @@ func (s *Service) Follow(p Plan) error {
 			st = s.Disk.Current().State
 		}
 		if top > float64(max(st.Limit, st.Held)) {
-			return &LimitError{int64(top), st.Limit, st.Bound}
+			return &LimitError{Asked: int64(top), Limit: st.Limit, Bound: st.Bound}
 		}
 	case "cpu":
 		if err := s.CPU.fits(top); err != nil {

@@ -20,10 +20,15 @@ type State struct {
 type LimitError struct {
 	Asked, Limit int64
 	Bound        string
+	Of           string // what they are; empty: bytes
 }
 
 func (e *LimitError) Error() string {
-	return fmt.Sprintf("%d bytes are over the limit of %d bytes (%s)", e.Asked, e.Limit, e.Bound)
+	of := e.Of
+	if of == "" {
+		of = "bytes"
+	}
+	return fmt.Sprintf("%d %s are over the limit of %d %s (%s)", e.Asked, of, e.Limit, of, e.Bound)
 }
 
 // ShortError is a Set that has stopped before it had all: what it has is held.

@@ -3,9 +3,11 @@ package report
 import (
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"github.com/seed-1b600011/assay/verdict"
 )
@@ -126,12 +128,27 @@ func title(e verdict.Event) string {
 
 // draw writes a line over the one before.
 func (p *Progress) draw(s string) {
-	r := []rune(s)
+	r := []rune(escaped(s))
 	if len(r) >= p.width {
 		r = append(r[:max(p.width-2, 0)], '…')
 	}
 	fmt.Fprintf(p.w, "\r%s%s", string(r), strings.Repeat(" ", max(0, p.drawn-len(r))))
 	p.drawn = len(r)
+}
+
+// escaped is s with an escape in the place of each character that would move a
+// terminal's cursor, or worse: names come from files of others.
+func escaped(s string) string {
+	var b strings.Builder
+	for _, r := range s {
+		if unicode.IsPrint(r) {
+			b.WriteRune(r)
+			continue
+		}
+		q := strconv.QuoteRune(r)
+		b.WriteString(q[1 : len(q)-1])
+	}
+	return b.String()
 }
 
 func (p *Progress) erase() {
@@ -144,5 +161,7 @@ func (p *Progress) erase() {
 // line writes a line that stays.
 func (p *Progress) line(format string, args ...any) {
 	p.erase()
-	fmt.Fprintf(p.w, format+"\n", args...)
+	for text := range strings.SplitSeq(fmt.Sprintf(format, args...), "\n") {
+		fmt.Fprintln(p.w, escaped(text))
+	}
 }

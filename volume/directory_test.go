@@ -40,19 +40,16 @@ func TestRefusals(t *testing.T) {
 		{"path: relative", "", "absolute"},
 		{"path: /tmp", "drop-writes", "needs a breakable disk"},
 		{"device: none", "", "wants a path"},
+		{"size: 1K", "", "want a multiple of 4096 from 1 MiB"},
+		{"size: 67108865", "", "want a multiple of 4096 from 1 MiB"},
+		{"sector: 1000", "", "want 512 or 4096"},
+		{"filesystem: xfs, size: 64M", "", "xfs needs 314572800"},
+		{"mount: bind", "", "is one of mount(8)"},
+		{"device: /dev/none, mount: loop", "", "is one of mount(8)"},
 	} {
 		_, err := l.tryPlan(on(c.volume) + files("{count: 1}", "write-files", c.faults))
-		if err == nil || !strings.Contains(err.Error(), c.why) {
+		if !scenario.IsConfig(err) || !strings.Contains(err.Error(), c.why) {
 			t.Errorf("%s: %v, want %q", c.volume, err, c.why)
 		}
-	}
-}
-
-// TestTooSmall: what mkfs refuses is the scenario's fault, not the target's.
-func TestTooSmall(t *testing.T) {
-	needDisk(t, "xfs")
-	l := newLab(t)
-	if out, err := l.tryRun(l.ctx, l.plan(onDisk("xfs", "64M")+files("{count: 1}", "write-files", ""))); !scenario.IsConfig(err) {
-		t.Errorf("xfs of 64M: %v, %v", out, err)
 	}
 }

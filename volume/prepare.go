@@ -74,6 +74,9 @@ func (w world) refuse(s *scenario.Spec) error {
 		case kind != "none" && !isDevice(kind) && w.driver(kind) == nil:
 			return fmt.Errorf("volume %s: there is no device %q: want %s, the path of a block device, or none with a path", v.Name, kind, w.names())
 		}
+		if err := w.refuseDevice(v, kind); err != nil {
+			return fmt.Errorf("volume %s: %w", v.Name, err)
+		}
 		for _, f := range s.Faults {
 			if f.Fault.Target == scenario.VolumeKind && needsDisk(f.Fault.Name) && (f.Aim.On == "" || f.Aim.On == v.Name) && w.driver(kind) == nil {
 				return fmt.Errorf("volume %s: the fault %s needs a breakable disk: device %s", v.Name, f.Fault.Name, w.names())
@@ -81,6 +84,22 @@ func (w world) refuse(s *scenario.Spec) error {
 		}
 	}
 	return nil
+}
+
+// refuseDevice tells why there is no such disk, or no such file system on it.
+func (w world) refuseDevice(spec scenario.Volume, kind string) error {
+	if kind == "none" {
+		return nil
+	}
+	v := &Volume{spec: spec}
+	if err := machine.CheckMountOptions(v.mountOptions()); err != nil || isDevice(kind) {
+		return err
+	}
+	o := flakey.Options{Name: "disk", Size: v.diskSize(), BlockSize: v.sector(), Memory: int64(spec.Memory)}
+	if err := o.Check(); err != nil {
+		return err
+	}
+	return machine.CheckSize(v.filesystem(), o.Size)
 }
 
 // lacks tells what this machine lacks to make a scenario's volumes.
@@ -170,16 +189,45 @@ func (w world) make(ctx context.Context, v *Volume) error {
 	if err := v.mountPoint(); err != nil {
 		return err
 	}
-	if err := machine.Mkfs(ctx, v.Device(), v.filesystem()); err != nil {
+	if err := v.format(ctx); err != nil {
+		return err
+	}
+	return v.begin(ctx)
+}
+
+// format makes the file system and mounts it. What the scenario can be blamed for
+// is a *scenario.ConfigError: that this machine lacks the file system, that a
+// device is too small, and a mount option that there is not. Whatever else goes
+// wrong, so with a disk whose daemon was killed, is a failure of our own.
+func (v *Volume) format(ctx context.Context) error {
+	misconfigured := func(err error) error {
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
 		return scenario.Misconfigured("volume "+v.Name(), "%v", err)
+	}
+	if err := misconfigured(machine.SupportsFilesystem(v.filesystem())); err != nil {
+		return err
+	}
+	if v.disk == nil {
+		size, err := machine.DeviceSize(v.Device())
+		if err == nil {
+			err = machine.CheckSize(v.filesystem(), size)
+		}
+		if err := misconfigured(err); err != nil {
+			return err
+		}
+	}
+	if err := machine.Mkfs(ctx, v.Device(), v.filesystem()); err != nil {
+		return err
 	}
 	if err := v.mount(ctx); err != nil {
 		return err
 	}
-	if v.broken != nil {
-		return scenario.Misconfigured("volume "+v.Name(), "%v", v.broken)
+	if errors.Is(v.broken, unix.EINVAL) {
+		return misconfigured(v.broken)
 	}
-	return v.begin(ctx)
+	return v.broken
 }
 
 // takeDirectory makes a directory of the run's own in the one that was given.
@@ -216,10 +264,6 @@ func (v *Volume) openDisk(ctx context.Context, d flakey.Driver) (err error) {
 	if err := d.Supports(""); err != nil {
 		return scenario.Misconfigured("volume "+v.Name(), "%v", err)
 	}
-	size := int64(v.spec.Size)
-	if size == 0 {
-		size = defaultSize
-	}
 	var needs []flakey.Kind
 	for _, f := range v.env.Plan.Faults {
 		if k := flakey.Kind(f.Fault.Name); slices.Contains(flakey.Kinds(), k) && (f.Aim.On == "" || f.Aim.On == v.Name()) {
@@ -229,12 +273,20 @@ func (v *Volume) openDisk(ctx context.Context, d flakey.Driver) (err error) {
 	if v.recorded() {
 		v.recording.now = v.recordingOf(0)
 	}
-	v.disk, err = flakey.Open(ctx, flakey.Options{BlockSize: v.sector(), Record: v.recording.now, Memory: int64(v.spec.Memory), Name: "v" + machine.Token()[:12], Size: size,
+	v.disk, err = flakey.Open(ctx, flakey.Options{BlockSize: v.sector(), Record: v.recording.now, Memory: int64(v.spec.Memory), Name: "v" + machine.Token()[:12], Size: v.diskSize(),
 		Seed: v.env.Plan.Draw("volumes", v.Name()), Needs: needs, Ledger: v.env.Ledger}, d)
 	if soft.IsRefused(err) {
 		return scenario.Misconfigured("volume "+v.Name(), "%v", err)
 	}
 	return err
+}
+
+// diskSize is the size of a breakable disk, in bytes.
+func (v *Volume) diskSize() int64 {
+	if v.spec.Size == 0 {
+		return defaultSize
+	}
+	return int64(v.spec.Size)
 }
 
 // sector is the logical block of the disk, in bytes.

@@ -162,6 +162,7 @@ func flakeyFrom(t *testing.T, dir, at, record, kept string) {
 		assay(t, dir, append([]string{"flakey", "create", "d"}, strings.Fields(bad.line)...)...).want(t, 2, bad.want)
 	}
 	assay(t, dir, "flakey", "record", "show", "/nonexistent").want(t, 2, "no such file")
+	assay(t, dir, "flakey", "record", "show", damaged(t, record)).want(t, 3, "a disk of 64 MiB", "only what stands before")
 	nothingLeft(t, dir, 0)
 	for _, c := range []struct {
 		when []string
@@ -220,4 +221,19 @@ func TestFlakeyCleanAfterSIGKILL(t *testing.T) {
 		t.Errorf("mounted: %v, %v", on, err)
 	}
 	nothingLeft(t, dir, 0)
+}
+
+// damaged is a copy of a recording in the middle of which a byte is another.
+func damaged(t *testing.T, path string) string {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b[len(b)/2] ^= 1
+	copied := filepath.Join(t.TempDir(), "damaged.rec")
+	if err := os.WriteFile(copied, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return copied
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -103,6 +104,9 @@ func checkMountPoint(dir string, outside map[string]string) error {
 		return err
 	}
 	entries, err := os.ReadDir(full)
+	if errors.Is(err, fs.ErrNotExist) {
+		return scenario.Misconfigured("--mount", "there is no directory %s: make it first", dir)
+	}
 	if err != nil {
 		return scenario.Misconfigured("--mount", "%v", err)
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -61,11 +62,14 @@ func (f *fromFlags) create(ctx context.Context, d soft.Driver, o flakey.Options)
 	}
 	at := f.at
 	if f.mark != "" {
-		r, err := openRecording(f.recording)
+		r, damage, err := openRecording(f.recording)
 		if err != nil {
 			return nil, err
 		}
 		defer r.Close()
+		if damage != nil {
+			fmt.Fprintln(os.Stderr, "assay:", damage)
+		}
 		if at, err = r.FindMark(f.mark); err != nil {
 			return nil, usage{err}
 		}
@@ -73,16 +77,16 @@ func (f *fromFlags) create(ctx context.Context, d soft.Driver, o flakey.Options)
 	return d.CreateFrom(ctx, o, soft.From{Recording: f.recording, At: at, Keep: flakey.Keep{Mode: flakey.Mode(f.keep), Seed: o.Seed}})
 }
 
-// openRecording gives also what stands before a damage, and tells of that.
-func openRecording(path string) (*recording.Reader, error) {
-	r, err := recording.Open(path)
+// openRecording gives also what stands before a damage.
+func openRecording(path string) (r *recording.Reader, damage, err error) {
+	r, err = recording.Open(path)
 	if r == nil {
-		return nil, usage{err}
+		return nil, nil, usage{err}
 	}
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "assay: %v; only what stands before that can be had\n", err)
+		damage = fmt.Errorf("%w; only what stands before that can be had", err)
 	}
-	return r, nil
+	return r, damage, nil
 }
 
 func flakeyRecord() *cobra.Command {
@@ -124,13 +128,14 @@ func flakeyRecordShow() *cobra.Command {
 	c := &cobra.Command{
 		Use: "show FILE", Short: "Show the marks, faults and power cuts of a recording",
 		Long: "Show the marks, faults and power cuts of a recording, each with the number of its\n" +
-			"record, and how many requests came before it since the last.",
+			"record, and how many requests came before it since the last. Of a damaged one it\n" +
+			"shows what stands before the damage, and ends with 3.",
 		Args: args(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, a []string) error {
 			if err := textOrJSON(output); err != nil {
 				return err
 			}
-			r, err := openRecording(a[0])
+			r, damage, err := openRecording(a[0])
 			if err != nil {
 				return err
 			}
@@ -139,7 +144,7 @@ func flakeyRecordShow() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return printEvents(c, r, events, output)
+			return errors.Join(printEvents(c, r, events, output), damage)
 		},
 	}
 	outputFlag(c, &output)

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log"
 	"os"
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/seed-1b600011/assay/pressure"
 	"github.com/spf13/cobra"
@@ -83,7 +85,7 @@ func servePressure(c *cobra.Command, f *serverFlags, o pressure.ServiceOptions) 
 	}
 	service, err := pressure.NewService(o)
 	if err != nil {
-		return errors.Join(err, server.Close())
+		return errors.Join(noDirectory(err), server.Close())
 	}
 	service.Register(server)
 	// Go says [::] of a socket for both protocols, people's scripts 0.0.0.0.
@@ -135,9 +137,12 @@ func pressureDisk() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if inodes < 0 {
+				return usage{fmt.Errorf("--inodes %d: want a number from 0 on", inodes)}
+			}
 			d, err := pressure.NewDisk(o)
 			if err != nil {
-				return err
+				return noDirectory(err)
 			}
 			h.state, h.close = func() pressure.State { return d.Current().State }, d.Close
 			return h.run(c, func(ctx context.Context) error {
@@ -159,6 +164,14 @@ func pressureDisk() *cobra.Command {
 	return c
 }
 
+// noDirectory makes it an error of usage that the directory for files is none.
+func noDirectory(err error) error {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.ENOTDIR) {
+		return usage{err}
+	}
+	return err
+}
+
 // fullIsDone takes a full disk for what was asked for.
 func fullIsDone(err error) error {
 	var short *pressure.ShortError
@@ -177,8 +190,8 @@ func pressureCPU() *cobra.Command {
 		RunE: func(c *cobra.Command, a []string) error {
 			if len(a) > 0 {
 				var err error
-				if l.Percent, err = strconv.ParseFloat(strings.TrimSuffix(a[0], "%"), 64); err != nil {
-					return usage{fmt.Errorf("%q is no percentage", a[0])}
+				if l.Percent, err = strconv.ParseFloat(strings.TrimSuffix(a[0], "%"), 64); err != nil || !(l.Percent > 0) {
+					return usage{fmt.Errorf("%q is no percentage: want more than 0, at most 100", a[0])}
 				}
 			}
 			if _, err := l.Total(); err != nil {
