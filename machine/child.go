@@ -176,6 +176,10 @@ func (c *Child) Err() error {
 	}
 }
 
+// Stderr is the last of what the child has printed to its standard error, at
+// most 64 KiB.
+func (c *Child) Stderr() string { return c.stderr.String() }
+
 // Stop asks the child to end, by closing its standard input and its life
 // pipe, and kills it if it has not within 5 s or when ctx ends. It returns
 // once the child has ended; one that not even SIGKILL ends is an error.

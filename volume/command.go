@@ -19,7 +19,6 @@ import (
 type order struct {
 	Args  []string `json:"args"`
 	Stdin string   `json:"stdin,omitempty"` // a file; empty: nothing
-	Merge bool     `json:"merge,omitempty"` // standard error goes with standard output
 }
 
 // keeper runs one command of a user's in a process beside it, which takes in
@@ -37,9 +36,6 @@ var keeper = machine.Daemon("volume-command", func(ctx context.Context, args []s
 	}
 	cmd := exec.Command(o.Args[0], o.Args[1:]...)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-	if o.Merge {
-		cmd.Stderr = os.Stdout
-	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if o.Stdin != "" {
 		in, err := os.Open(o.Stdin)
@@ -74,8 +70,9 @@ var keeper = machine.Daemon("volume-command", func(ctx context.Context, args []s
 
 // Exit statuses of the keeper that are not the command's.
 const (
-	notStarted = 127 // as a shell says it
-	signaled   = 128 // and the signal, as a shell says it
+	notRunnable = 126 // as a shell says it
+	notStarted  = 127 // as a shell says it
+	signaled    = 128 // and the signal, as a shell says it
 )
 
 func exitOf(ws unix.WaitStatus, err error) int {

@@ -84,17 +84,17 @@ type kept struct {
 	Image     string                `json:"image,omitempty"`     // file beside: the disk after it was judged, sparse
 	Promises  string                `json:"promises,omitempty"`  // file beside: what commands have promised
 	Length    int64                 `json:"promises_bytes,omitempty"`
-	Round     int64                 `json:"promises_in_round,omitempty"`
 	Lines     int64                 `json:"promises_lines,omitempty"`
 	Last      string                `json:"promises_last,omitempty"`
 	At        time.Time             `json:"promises_last_at,omitzero"`
-	Flushed   int64                 `json:"flushes_in_round,omitempty"`
-	Lied      map[flakey.Kind]int64 `json:"lied,omitempty"` // requests that faults have touched under which a disk breaks its word
+	Rounds    []promisedRound       `json:"rounds,omitempty"` // of the promises
+	Opens     bool                  `json:"opens,omitempty"`  // the readers were seen to open a sound database
+	Lied      map[flakey.Kind]int64 `json:"lied,omitempty"`   // requests that faults have touched under which a disk breaks its word
 }
 
 // Evidence keeps the recording of the round and an image of the disk.
 func (v *Volume) Evidence(ctx context.Context, dir string) (any, error) {
-	k := kept{Flushed: v.flushed, Lied: v.faults.lied}
+	k := kept{Opens: v.opens, Rounds: v.promised.rounds(), Lied: v.faults.lied}
 	switch {
 	case v.recording.now == "":
 	case v.recording.last != "" && v.recording.ended == v.env.Round():
@@ -113,7 +113,7 @@ func (v *Volume) Evidence(ctx context.Context, dir string) (any, error) {
 	}
 	if path != "" {
 		k.Promises = filepath.Base(path)
-		k.Length, k.Lines, k.Round, k.Last, k.At = v.promised.bytes, v.promised.lines, v.promised.round, v.promised.last, v.promised.at
+		k.Length, k.Lines, k.Last, k.At = v.promised.bytes, v.promised.lines, v.promised.last, v.promised.at
 	}
 	disk, ok := v.disk.(cloner)
 	if !ok {
@@ -201,7 +201,7 @@ func (w world) remake(ctx context.Context, v *Volume, dir string, k kept) error 
 			return scenario.Misconfigured("--again "+dir, "%v", err)
 		}
 	}
-	v.flushed, v.faults.lied = k.Flushed, k.Lied
+	v.opens, v.faults.lied = k.Opens, k.Lied
 	disk, err := d.OpenFrom(ctx, flakey.Options{Name: "v" + machine.Token()[:12], Ledger: v.env.Ledger}, from)
 	if err != nil {
 		return err

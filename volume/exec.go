@@ -2,7 +2,6 @@ package volume
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -26,7 +25,7 @@ func (e *executing) Validate() error { return wantCommand(e.Command) }
 
 // examining are the options of the check exec.
 type examining struct {
-	Command scenario.Command  `yaml:"command" doc:"what is run: it gets the promised lines and exits with 0 if all are kept, 1 if not" required:"true"`
+	Command scenario.Command  `yaml:"command" doc:"what is run: it gets the promised lines, and exits with 0 if all are kept, or prints KIND: text and exits with 1" required:"true"`
 	Expects string            `yaml:"expects" doc:"what it gets on its standard input; default acknowledged: the promised lines" enum:"acknowledged,nothing"`
 	Timeout scenario.Duration `yaml:"timeout" doc:"after which it is killed, and the check has no answer; default 60s" min:"1"`
 }
@@ -61,8 +60,9 @@ func (v *Volume) execute(ctx context.Context, o *executing) error {
 	if _, err := v.at(); err != nil {
 		return err
 	}
-	v.promised.newRound()
-	v.noteFlushes(ctx)
+	if v.promised.begin(v.env.Round()) {
+		v.noteFlushes(ctx)
+	}
 	c, err := v.start(order{Args: o.Command})
 	if err != nil {
 		if errors.Is(err, errEnded) {
@@ -168,123 +168,4 @@ func wholeLine(in *bufio.Reader) ([]byte, error) {
 			return nil, fmt.Errorf("a line of more than %d bytes is no promise", lineMax)
 		}
 	}
-}
-
-// examine lets the user's command judge.
-func (v *Volume) examine(ctx context.Context, o examining) ([]verdict.Finding, error) {
-	stdin, err := v.promised.all()
-	if err != nil {
-		return nil, err
-	}
-	if o.Expects == "nothing" {
-		stdin = ""
-	}
-	now := time.Now()
-	c, err := v.start(order{Args: o.Command, Stdin: stdin, Merge: true})
-	if err != nil {
-		return nil, err
-	}
-	defer c.over()
-	output := make(chan []byte, 1)
-	go func() {
-		defer close(c.read)
-		b, _ := io.ReadAll(io.LimitReader(c.child.Stdout, outputMax))
-		_, _ = io.Copy(io.Discard, c.child.Stdout)
-		output <- b
-	}()
-	bounded, cancel := context.WithTimeout(ctx, time.Duration(o.Timeout))
-	defer cancel()
-	select {
-	case <-c.child.Done():
-	case <-bounded.Done():
-		killed := c.kill(context.WithoutCancel(ctx))
-		if ctx.Err() != nil {
-			return nil, errors.Join(context.Cause(ctx), killed)
-		}
-		return nil, errors.Join(fmt.Errorf("%s had not ended after %v and was killed", o.Command[0], o.Timeout), killed)
-	}
-	code, err := c.exit()
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", o.Command[0], err)
-	}
-	said := <-output
-	switch code {
-	case 0:
-		return nil, nil
-	case 1:
-		return []verdict.Finding{v.broke(said, now)}, nil
-	}
-	return nil, fmt.Errorf("%s ended with status %d, which is no answer: %s", o.Command[0], code, excerpt(string(said)))
-}
-
-const outputMax = 1 << 20 // bytes of a command's output that are read
-
-// broke is the finding of a command that says that a promise was not kept. Its
-// first word may be the kind of finding, with a colon.
-func (v *Volume) broke(said []byte, now time.Time) verdict.Finding {
-	f := verdict.Finding{Kind: verdict.Lost, Target: v.Name(), First: now, Last: now, Found: excerpt(string(said))}
-	if word, _, ok := bytes.Cut(said, []byte(":")); ok {
-		for _, k := range verdict.Kinds() {
-			if string(word) == string(k) {
-				f.Kind = k
-			}
-		}
-	}
-	p := &v.promised
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	f.Promised = "nothing that it has promised in a line"
-	if p.lines > 0 {
-		f.Promised = fmt.Sprintf("%d lines, the last %q at %s", p.lines, p.last, p.at.Format("15:04:05.000"))
-	}
-	f.Blame = v.blameCommand(p.round)
-	return f
-}
-
-// blameCommand is who broke a command's promise, as far as the disk shows it.
-func (v *Volume) blameCommand(promised int64) string {
-	if v.disk == nil {
-		return ""
-	}
-	if v.lying() {
-		return v.blame()
-	}
-	flushes := v.flushed
-	if flushes < promised {
-		return fmt.Sprintf("the application: it promised %d lines in the last round, and asked for %d flushes: not each of them was synced, unless one flush was for several", promised, flushes)
-	}
-	return fmt.Sprintf("the application or the file system: the disk kept its word, and did %d flushes for %d lines in the last round", flushes, promised)
-}
-
-// noteFlushes remembers how many flushes the disks had done.
-func (v *Volume) noteFlushes(ctx context.Context) {
-	if n, ok := v.flushes(ctx); ok {
-		v.mu.Lock()
-		v.flushedBefore = n
-		v.mu.Unlock()
-	}
-}
-
-// countFlushes says how many the round had.
-func (v *Volume) countFlushes(ctx context.Context) {
-	if n, ok := v.flushes(ctx); ok {
-		v.mu.Lock()
-		v.flushed = n - v.flushedBefore
-		v.mu.Unlock()
-	}
-}
-
-// flushes are those of all disks of the plan: a command may use several.
-func (v *Volume) flushes(ctx context.Context) (n int64, ok bool) {
-	for _, o := range v.all {
-		if o.disk == nil {
-			continue
-		}
-		st, err := o.disk.Stats(ctx)
-		if err != nil {
-			return 0, false
-		}
-		n += st.Flushes
-	}
-	return n, true
 }

@@ -19,7 +19,7 @@ func TestPromises(t *testing.T) {
 	l := newLab(t)
 	out := l.passes(command(
 		`[sh, -c, "trap '' TERM; (setsid sleep 1000 &) ; n=$(cat $0/n 2>/dev/null || echo 0); while :; do n=$((n+1)); echo $n > $0/n.new; mv $0/n.new $0/n; echo line $n; printf half; printf '\\r'; done", "{volume}"]`,
-		`[sh, -c, "tr -d '\\r' | sed s/^half// | awk '$2 <= last {print \"again\", $0; exit 1} {last=$2} END {print NR > \"/dev/stderr\"; exit NR < 1}'"]`,
+		`[sh, -c, "tr -d '\\r' | sed s/^half// | awk '$2 <= last {print \"resurrected: again\", $0; exit 1} {last=$2} END {print NR > \"/dev/stderr\"}'"]`,
 		"kill: {every: {operations: 50}, times: 3}"))
 	if out.Rounds != 3 || out.Tick.Acknowledged < 150 {
 		t.Errorf("%d rounds with %d promises", out.Rounds, out.Tick.Acknowledged)
@@ -33,7 +33,7 @@ func TestCommandLeavesNoProcess(t *testing.T) {
 	needDisk(t, "ext4")
 	l := newLab(t)
 	out := l.passes(command(`[sh, -c, "sleep 1000 & echo $!; setsid sh -c 'echo $$; exec sleep 1000' & wait"]`,
-		`[sh, -c, "while read n; do if [ -e /proc/$n ]; then grep -E '^(Name|State|PPid)' /proc/$n/status; exit 1; fi; done"]`,
+		`[sh, -c, "while read n; do if [ -e /proc/$n ]; then echo resurrected: process $n; grep -E '^(Name|State|PPid)' /proc/$n/status; exit 1; fi; done"]`,
 		"power-cut: {after: {operations: 2}, times: 4}"))
 	if out.Rounds != 4 || out.Tick.Acknowledged < 8 {
 		t.Errorf("%d rounds with %d promises", out.Rounds, out.Tick.Acknowledged)
@@ -45,7 +45,7 @@ func TestCommandLeavesNoProcess(t *testing.T) {
 func TestCutAtAPromise(t *testing.T) {
 	needDisk(t, "ext4")
 	l := newLab(t)
-	out := l.passes(command(`[sh, -c, "while :; do echo x; done"]`, `[sh, -c, "test $(wc -l) -ge 1000"]`, "power-cut: {every: {operations: 1000}, times: 3}"))
+	out := l.passes(command(`[sh, -c, "while :; do echo x; done"]`, `[sh, -c, "n=$(wc -l); [ $n -le 1 ] || [ $n -ge 1000 ] || { echo lost: there are $n; exit 1; }"]`, "power-cut: {every: {operations: 1000}, times: 3}"))
 	if out.Rounds != 3 {
 		t.Errorf("%d rounds", out.Rounds)
 	}

@@ -60,8 +60,9 @@ type Volume struct {
 	told     bool             // a check has told of it
 	promised promises
 
-	flushedBefore int64 // by the disk, when the round's command began
-	flushed       int64 // in the round that has ended
+	flushedBefore int64              // by the disks, when the round's command began
+	readers       map[string]*judged // by command: what each has found
+	opens         bool               // the readers were seen to open a sound database
 }
 
 // stopper is something that runs beside the tests.
@@ -213,7 +214,7 @@ const (
 func (v *Volume) Heal(ctx context.Context) error {
 	cut := v.roundEnded()
 	if !cut {
-		v.countFlushes(ctx)
+		v.countFlushes(ctx, false)
 	}
 	v.forget()
 	if err := v.kill(ctx); err != nil {

@@ -6,6 +6,7 @@
 #   reader.sh DIRECTORY
 
 promised=$(sort -n | tail -n 1)
+[ -n "$promised" ] || exit 0
 status=$(dpkg-query --admindir="$1/var/lib/dpkg" --show --showformat '${db:Status-Status} ${Version}' kept 2>&1)
 kept=$(cat "$1/opt/kept" 2>&1)
 if [ "$status" = "installed ${status#installed }" ] && [ "${status#installed }" -ge "${promised:-0}" ] && [ "$kept" -ge "${promised:-0}" ]; then
