@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 
@@ -19,13 +20,15 @@ import (
 type order struct {
 	Args  []string `json:"args"`
 	Stdin string   `json:"stdin,omitempty"` // a file; empty: nothing
+	Roots []string `json:"roots"`           // of the volumes
 }
 
 // keeper runs one command of a user's in a process beside it, which takes in
 // what the command leaves behind and ends all of it when its own parent goes.
 // The command writes to the parent's pipe directly: what is in the pipe
 // outlives it. It has a process group of its own, so that it may signal that
-// (kill 0, as shells do) and does not hit its keeper.
+// (kill 0, as shells do) and does not hit its keeper; and a mount namespace, so
+// that what it mounts goes with it, as it does when the power fails.
 var keeper = machine.Daemon("volume-command", func(ctx context.Context, args []string, _ io.Reader, _ io.Writer) error {
 	var o order
 	if len(args) != 1 || json.Unmarshal([]byte(args[0]), &o) != nil || len(o.Args) == 0 {
@@ -44,6 +47,9 @@ var keeper = machine.Daemon("volume-command", func(ctx context.Context, args []s
 		}
 		defer in.Close()
 		cmd.Stdin = in
+	}
+	if err := machine.OwnMounts(o.places()...); err != nil {
+		return err
 	}
 	if err := cmd.Start(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -67,6 +73,20 @@ var keeper = machine.Daemon("volume-command", func(ctx context.Context, args []s
 	}
 	return nil
 })
+
+// places are the paths that the command must be able to see.
+func (o order) places() []string {
+	all := append(filepath.SplitList(os.Getenv("PATH")), o.Roots...)
+	if dir, err := os.Getwd(); err == nil {
+		all = append(all, dir)
+	}
+	for _, word := range o.Args {
+		if _, path, ok := strings.Cut(word, "/"); ok { // --dir=/path too
+			all = append(all, "/"+path)
+		}
+	}
+	return all
+}
 
 // Exit statuses of the keeper that are not the command's.
 const (
@@ -105,6 +125,9 @@ func (v *Volume) start(o order) (*command, error) {
 		args[i] = v.expand(a)
 	}
 	o.Args = args
+	for _, other := range v.all {
+		o.Roots = append(o.Roots, other.root)
+	}
 	b, err := json.Marshal(o)
 	if err != nil {
 		return nil, err

@@ -40,6 +40,25 @@ func TestCommandLeavesNoProcess(t *testing.T) {
 	}
 }
 
+// TestMountsOfCommandsGo: what a command has mounted is not there after the end of
+// the round, and holds nothing up.
+func TestMountsOfCommandsGo(t *testing.T) {
+	needDisk(t, "ext4")
+	for _, fault := range []string{"power-cut", "kill"} {
+		t.Run(fault, func(t *testing.T) {
+			l := newLab(t)
+			out := l.passes(command(`[sh, -ec, "mkdir -p $0/m; mount -t tmpfs none $0/m; mountpoint -q $0/m; echo x; sleep 1000", "{volume}"]`,
+				`[sh, -c, "if mountpoint -q $0/m; then echo resurrected: a mount; exit 1; fi", "{volume}"]`, fault+": {every: {operations: 1}, times: 2}"))
+			if out.Rounds != 2 {
+				t.Errorf("%d rounds", out.Rounds)
+			}
+			if said := l.heard(); said != "" {
+				t.Errorf("it said: %s", said)
+			}
+		})
+	}
+}
+
 // TestCutAtAPromise: the promise at which the power is cut waits for the cut,
 // which in its turn waits for all that the command has promised.
 func TestCutAtAPromise(t *testing.T) {
