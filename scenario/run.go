@@ -269,6 +269,25 @@ func (run *run) prepare(ctx context.Context) error {
 		}
 		run.lives[kind] = lives
 	}
+	return run.rehearse(ctx)
+}
+
+func (run *run) rehearse(ctx context.Context) error {
+	for _, kind := range names(run.lives) {
+		for _, l := range run.lives[kind] {
+			r, ok := l.(Rehearser)
+			if !ok {
+				continue
+			}
+			err := r.Rehearse(ctx)
+			if cause := context.Cause(ctx); cause != nil {
+				return run.why(cause)
+			}
+			if err != nil {
+				return fmt.Errorf("rehearse on %s: %w", l.Name(), err)
+			}
+		}
+	}
 	return nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -88,13 +89,13 @@ type kept struct {
 	Last      string                `json:"promises_last,omitempty"`
 	At        time.Time             `json:"promises_last_at,omitzero"`
 	Rounds    []promisedRound       `json:"rounds,omitempty"` // of the promises
-	Opens     bool                  `json:"opens,omitempty"`  // the readers were seen to open a sound database
+	Opens     []string              `json:"opens,omitempty"`  // the readers that were seen to open a sound database
 	Lied      map[flakey.Kind]int64 `json:"lied,omitempty"`   // requests that faults have touched under which a disk breaks its word
 }
 
 // Evidence keeps the recording of the round and an image of the disk.
 func (v *Volume) Evidence(ctx context.Context, dir string) (any, error) {
-	k := kept{Opens: v.opens, Rounds: v.promised.rounds(), Lied: v.faults.lied}
+	k := kept{Opens: v.opening(), Rounds: v.promised.rounds(), Lied: v.faults.lied}
 	switch {
 	case v.recording.now == "":
 	case v.recording.last != "" && v.recording.ended == v.env.Round():
@@ -126,6 +127,16 @@ func (v *Volume) Evidence(ctx context.Context, dir string) (any, error) {
 	}
 	err = copySparse(ctx, device, filepath.Join(dir, k.Image))
 	return k, errors.Join(err, drop(context.WithoutCancel(ctx)))
+}
+
+// opening are the readers that were seen to open a sound database.
+func (v *Volume) opening() (all []string) {
+	for _, reader := range slices.Sorted(maps.Keys(v.readers)) {
+		if v.readers[reader].opens {
+			all = append(all, reader)
+		}
+	}
+	return all
 }
 
 // copySparse copies a device to a new file in which zeros are holes.
@@ -201,7 +212,10 @@ func (w world) remake(ctx context.Context, v *Volume, dir string, k kept) error 
 			return scenario.Misconfigured("--again "+dir, "%v", err)
 		}
 	}
-	v.opens, v.faults.lied = k.Opens, k.Lied
+	v.faults.lied = k.Lied
+	for _, reader := range k.Opens {
+		v.readers[reader] = &judged{opens: true}
+	}
 	disk, err := d.OpenFrom(ctx, flakey.Options{Name: "v" + machine.Token()[:12], Ledger: v.env.Ledger}, from)
 	if err != nil {
 		return err

@@ -20,14 +20,13 @@ type judged struct {
 	// masked: the reader finds something whatever is promised, and until it says
 	// that all is kept nothing new can be told from that.
 	masked bool
+	// opens: it was seen to open a sound database.
+	opens bool
 }
 
 // judgedBy is what the reader with this command has found.
 func (v *Volume) judgedBy(o examining) *judged {
 	key := strings.Join(o.Command, "\x00")
-	if v.readers == nil {
-		v.readers = map[string]*judged{}
-	}
 	if v.readers[key] == nil {
 		v.readers[key] = &judged{}
 	}
@@ -41,7 +40,7 @@ func (v *Volume) examine(ctx context.Context, o examining) ([]verdict.Finding, e
 	if err != nil {
 		return nil, err
 	}
-	broken, err := a.broken(v.opens)
+	broken, err := a.broken(j.opens)
 	switch {
 	case j.masked && (err != nil || len(broken) > 0):
 		v.env.Say(fmt.Sprintf("%s: what %s has found is still there whatever is promised; whether more is broken by now cannot be told", v.Name(), o.Command[0]))
@@ -66,7 +65,7 @@ func (v *Volume) learn(ctx context.Context, o examining, j *judged, broken []sai
 		if err != nil {
 			continue
 		}
-		if again, err := a.broken(v.opens); err == nil && len(again) == 0 {
+		if again, err := a.broken(j.opens); err == nil && len(again) == 0 {
 			j.leave = rest
 			return s
 		}

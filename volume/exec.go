@@ -6,6 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/seed-1b600011/assay/history"
@@ -18,6 +21,7 @@ import (
 type executing struct {
 	Command      scenario.Command `yaml:"command" doc:"what is run, with {volume} for the directory that it may use and {scenario} for that of the scenario's file" required:"true"`
 	Acknowledges string           `yaml:"acknowledges" doc:"where it says what it promises: each whole line is one; default stdout" enum:"stdout"`
+	Rehearse     *bool            `yaml:"rehearse" doc:"whether it is run once before the first fault, until it has promised a line, to show that the check exec finds that; default true"`
 }
 
 // Validate wants a command.
@@ -32,6 +36,31 @@ type examining struct {
 
 // Validate wants a command.
 func (e *examining) Validate() error { return wantCommand(e.Command) }
+
+// Agrees refuses a volume that is not there.
+func (e *executing) Agrees(s *scenario.Spec) error { return namesVolumes(e.Command, s) }
+
+// Agrees refuses a volume that is not there.
+func (e *examining) Agrees(s *scenario.Spec) error { return namesVolumes(e.Command, s) }
+
+var volumeWord = regexp.MustCompile(`\{volume:([^{}]*)\}`)
+
+// namesVolumes holds each {volume:NAME} of a command to the volumes of the
+// scenario.
+func namesVolumes(words []string, s *scenario.Spec) error {
+	var there []string
+	for _, v := range s.Required.Volumes {
+		there = append(there, v.Name)
+	}
+	for _, word := range words {
+		for _, found := range volumeWord.FindAllStringSubmatch(word, -1) {
+			if !slices.Contains(there, found[1]) {
+				return fmt.Errorf("%s: no volume has that name: there are %s", found[0], strings.Join(there, ", "))
+			}
+		}
+	}
+	return nil
+}
 
 func wantCommand(words []string) error {
 	if len(words) == 0 || words[0] == "" {
@@ -54,7 +83,7 @@ func registerExec(r *scenario.Registry) {
 
 // execute runs the command until it ends, or the round does.
 func (v *Volume) execute(ctx context.Context, o *executing) error {
-	if err := v.promised.open(v.env.Dir, v.Name()); err != nil {
+	if err := v.promised.open(v.env.Dir, v.Name(), promisesEnding); err != nil {
 		return err
 	}
 	if _, err := v.at(); err != nil {
@@ -72,31 +101,55 @@ func (v *Volume) execute(ctx context.Context, o *executing) error {
 	}
 	defer c.over()
 	heard := make(chan error, 1)
-	go func() { heard <- v.listen(ctx, c) }()
-	select {
-	case <-c.child.Done():
-	case <-ctx.Done():
-		// Where a fault has ended the round this was done already.
-		if err := c.kill(context.WithoutCancel(ctx)); err != nil {
-			return err
-		}
-	}
-	if err := <-heard; err != nil {
+	go func() { heard <- c.listen(v.promise(ctx, c)) }()
+	if err := c.await(ctx, heard); err != nil {
 		return err
 	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
+	if v.roundEnded() {
+		return v.ends(ctx, errEnded)
+	}
+	if _, err := c.exit(); err == nil && v.env.FaultsOn() > 0 {
+		return nil // it need not stand a fault
+	}
+	return c.failed(o.Command[0])
+}
+
+// failed is the error of a command that has ended by itself, badly, while no
+// fault was on.
+func (c *command) failed(name string) error {
 	code, err := c.exit()
 	switch {
-	case v.roundEnded():
-		return v.ends(ctx, errEnded)
 	case err != nil:
-		return fmt.Errorf("%s: %w", o.Command[0], err)
-	case code != 0 && v.env.FaultsOn() == 0:
-		return fmt.Errorf("%s ended with status %d while no fault was on: %w", o.Command[0], code, orNothing(c.child.Err()))
+		return fmt.Errorf("%s: %w", name, err)
+	case code != 0:
+		return fmt.Errorf("%s ended with %s while no fault was on: %w", name, statusName(code), orNothing(c.child.Err()))
 	}
 	return nil
+}
+
+// await waits until the command has ended and all that it printed was heard, and
+// ends it when the round ends or nothing more is to be heard from it.
+func (c *command) await(ctx context.Context, heard <-chan error) error {
+	select {
+	case err := <-heard:
+		if err == nil { // it has closed its output and goes on
+			select {
+			case <-c.child.Done():
+			case <-ctx.Done():
+			}
+		}
+		return errors.Join(err, c.kill(context.WithoutCancel(ctx)))
+	case <-c.child.Done():
+	case <-ctx.Done():
+	}
+	// Where a fault has ended the round this was done already.
+	if err := c.kill(context.WithoutCancel(ctx)); err != nil {
+		return err
+	}
+	return <-heard
 }
 
 func orNothing(err error) error {
@@ -112,26 +165,31 @@ func (v *Volume) roundEnded() bool {
 	return v.ended
 }
 
-// listen takes down what the command promises: every whole line, also what was
+// listen gives every whole line that the command prints to take, also what was
 // in the pipe when it ended.
-func (v *Volume) listen(ctx context.Context, c *command) error {
+func (c *command) listen(take func(line []byte) error) error {
 	defer close(c.read)
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	defer context.AfterFunc(c.killed, cancel)()
 	in := bufio.NewReaderSize(c.child.Stdout, 64<<10)
-	began := time.Now()
 	for {
 		line, err := wholeLine(in)
 		if errors.Is(err, io.EOF) {
 			return nil // half a line is no promise
 		}
-		if err == nil && v.promised.bytes+int64(len(line)) > promisesMax {
-			err = fmt.Errorf("it has promised more than %d bytes", int64(promisesMax))
+		if err == nil {
+			err = take(line)
 		}
 		if err != nil {
-			_, _ = io.Copy(io.Discard, in) // so that it is not held up, and its end is seen
 			return err
+		}
+	}
+}
+
+// promise takes down what the command promises.
+func (v *Volume) promise(ctx context.Context, c *command) func(line []byte) error {
+	began := time.Now()
+	return func(line []byte) error {
+		if v.promised.bytes+int64(len(line)) > promisesMax {
+			return fmt.Errorf("it has promised more than %d bytes", int64(promisesMax))
 		}
 		if err := v.promised.add(line); err != nil {
 			return err
@@ -144,8 +202,13 @@ func (v *Volume) listen(ctx context.Context, c *command) error {
 			return err
 		}
 		now := time.Now()
-		v.env.Meter.Operation(ctx, history.Acknowledged, int64(len(line)), now.Sub(began))
+		waits, cancel := context.WithCancel(ctx)
+		stop := context.AfterFunc(c.killed, cancel)
+		v.env.Meter.Operation(waits, history.Acknowledged, int64(len(line)), now.Sub(began))
+		stop()
+		cancel()
 		began = now
+		return nil
 	}
 }
 

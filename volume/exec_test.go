@@ -1,6 +1,8 @@
 package volume_test
 
 import (
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/seed-1b600011/assay/verdict"
@@ -47,8 +49,9 @@ func TestMountsOfCommandsGo(t *testing.T) {
 	for _, fault := range []string{"power-cut", "kill"} {
 		t.Run(fault, func(t *testing.T) {
 			l := newLab(t)
-			out := l.passes(command(`[sh, -ec, "mkdir -p $0/m; mount -t tmpfs none $0/m; mountpoint -q $0/m; echo x; sleep 1000", "{volume}"]`,
-				`[sh, -c, "if mountpoint -q $0/m; then echo resurrected: a mount; exit 1; fi", "{volume}"]`, fault+": {every: {operations: 1}, times: 2}"))
+			dir := filepath.Join(l.dir, "m")
+			out := l.passes(command(`[sh, -ec, "mkdir -p $0; mount -t tmpfs none $0; mountpoint -q $0; echo x; sleep 1000", `+dir+`]`,
+				`[sh, -c, "if mountpoint -q $0; then echo resurrected: a mount; exit 1; fi", `+dir+`]`, fault+": {every: {operations: 1}, times: 2}"))
 			if out.Rounds != 2 {
 				t.Errorf("%d rounds", out.Rounds)
 			}
@@ -78,7 +81,10 @@ func TestCommandsThatMisbehave(t *testing.T) {
 		{"a writer that is not there", `[/no/such/program]`, `["true"]`, "no such file"},
 		{"a reader without an answer", `[echo, x]`, `[sh, -c, "exit 2"]`, "is no answer"},
 		{"a reader that hangs", `[echo, x]`, `[sh, -c, "trap '' TERM; setsid sleep 1000 & sleep 1000"], timeout: 1s`, "had not ended after 1s and was killed"},
-		{"a line without end", `[sh, -c, "head -c 3000000 /dev/zero | tr '\\0' x; echo; echo x"]`, `["true"]`, "is no promise"},
+		{"a line that is too long", `[sh, -c, "head -c 3000000 /dev/zero | tr '\\0' x; echo; echo x"]`, `["true"]`, "is no promise"},
+		{"a line without end", `[sh, -c, "exec tr '\\0' x </dev/zero"]`, `["true"]`, "is no promise"},
+		{"a reader that names no kind", `[echo, x]`, `[sh, -c, "echo it was lost: x; exit 1"]`, "named no kind of finding"},
+		{"a reader whose finding is on standard error", `[echo, x]`, `[sh, -c, "echo lost: x >&2; exit 1"]`, "on standard error: lost: x"},
 		{"a silent writer", `["true"]`, `["true"]`, "acknowledged no operation"},
 		{"half a line alone", `[printf, half]`, `["true"]`, "acknowledged no operation"},
 	} {
@@ -87,6 +93,20 @@ func TestCommandsThatMisbehave(t *testing.T) {
 			out := l.run(command(c.writer, c.reader, ""))
 			l.wants(out, verdict.Inconclusive, c.why)
 		})
+	}
+}
+
+// TestVolumesThatAreNotThere: a command's word for one is refused when the
+// scenario is read, with the line.
+func TestVolumesThatAreNotThere(t *testing.T) {
+	l := newLab(t)
+	for name, c := range map[string]struct{ text, want string }{
+		"of a test":  {command(`[echo, "{volume:volume-1}", "--to={volume:typo}/x"]`, `["true"]`, ""), "test:5:7: {volume:typo}: no volume has that name: there are volume-1"},
+		"of a check": {command(`[echo, "{volume}"]`, `["true", "{volume:}"]`, ""), "test:8:7: {volume:}: no volume has that name"},
+	} {
+		if _, err := l.tryPlan(c.text); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", name, err, c.want)
+		}
 	}
 }
 

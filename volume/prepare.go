@@ -133,7 +133,7 @@ func (w world) prepare(ctx context.Context, e *scenario.Env) (lives []scenario.L
 }
 
 func newVolume(spec scenario.Volume, e *scenario.Env) *Volume {
-	v := &Volume{spec: spec, env: e, commands: map[*command]struct{}{}}
+	v := &Volume{spec: spec, env: e, commands: map[*command]struct{}{}, readers: map[string]*judged{}}
 	v.forget()
 	return v
 }
@@ -170,6 +170,11 @@ func (w world) make(ctx context.Context, v *Volume) error {
 	if err := v.mountPoint(); err != nil {
 		return err
 	}
+	return v.format(ctx)
+}
+
+// format makes the file system and begins to use it.
+func (v *Volume) format(ctx context.Context) error {
 	if err := machine.Mkfs(ctx, v.Device(), v.filesystem()); err != nil {
 		return scenario.Misconfigured("volume "+v.Name(), "%v", err)
 	}

@@ -35,17 +35,20 @@ type promisedRound struct {
 
 // Limits of what a command may promise.
 const (
+	promisesEnding = ".promises"
+
 	lineMax     = 1 << 20 // bytes
 	promisesMax = 4 << 30 // bytes of all lines
 )
 
-func (p *promises) open(dir, volume string) error {
+// open begins the file of a volume's promises, in dir, with an ending of its own.
+func (p *promises) open(dir, volume, ending string) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.file != nil {
 		return nil
 	}
-	f, err := os.OpenFile(filepath.Join(dir, slug(volume)+".promises"), os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o600)
+	f, err := os.OpenFile(filepath.Join(dir, slug(volume)+ending), os.O_CREATE|os.O_TRUNC|os.O_RDWR|os.O_APPEND, 0o600)
 	if err != nil {
 		return err
 	}
@@ -154,7 +157,7 @@ func (p *promises) restore(from string, k kept, dir, volume string) error {
 		return err
 	}
 	defer in.Close()
-	if err := p.open(dir, volume); err != nil {
+	if err := p.open(dir, volume, promisesEnding); err != nil {
 		return err
 	}
 	p.mu.Lock()

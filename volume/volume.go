@@ -62,7 +62,6 @@ type Volume struct {
 
 	flushedBefore int64              // by the disks, when the round's command began
 	readers       map[string]*judged // by command: what each has found
-	opens         bool               // the readers were seen to open a sound database
 }
 
 // stopper is something that runs beside the tests.
@@ -237,18 +236,22 @@ func (v *Volume) forget() {
 }
 
 func (v *Volume) remount(ctx context.Context, cut bool) error {
-	v.stopFlusher(ctx)
-	if v.mounted != nil {
-		o := machine.UnmountOptions{Force: true, Dead: cut && v.pulled}
-		if err := v.mounted.Unmount(ctx, o); err != nil {
-			v.env.Say(fmt.Sprintf("%s: %v", v.Name(), err)) // a file system that was shut down says so here
-		}
-		v.mounted = nil
+	if err := v.unmount(ctx, cut); err != nil {
+		v.env.Say(fmt.Sprintf("%s: %v", v.Name(), err)) // a file system that was shut down says so here
 	}
 	if v.broken != nil {
 		return nil
 	}
 	return v.mount(ctx)
+}
+
+func (v *Volume) unmount(ctx context.Context, cut bool) (err error) {
+	v.stopFlusher(ctx)
+	if v.mounted != nil {
+		err = v.mounted.Unmount(ctx, machine.UnmountOptions{Force: true, Dead: cut && v.pulled})
+		v.mounted = nil
+	}
+	return err
 }
 
 // mount mounts the device. An error of the file system is kept, not returned.
