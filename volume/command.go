@@ -137,7 +137,7 @@ func (v *Volume) start(o order) (*command, error) {
 	if v.ended {
 		return nil, errEnded
 	}
-	child, err := keeper.Start(context.Background(), v.env.Ledger, string(b))
+	child, err := keeper.StartFamily(context.Background(), v.env.Ledger, string(b))
 	if err != nil {
 		return nil, err
 	}

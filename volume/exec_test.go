@@ -85,6 +85,8 @@ func TestCommandsThatMisbehave(t *testing.T) {
 		{"a line without end", `[sh, -c, "exec tr '\\0' x </dev/zero"]`, `["true"]`, "is no promise"},
 		{"a reader that names no kind", `[echo, x]`, `[sh, -c, "echo it was lost: x; exit 1"]`, "named no kind of finding"},
 		{"a reader whose finding is on standard error", `[echo, x]`, `[sh, -c, "echo lost: x >&2; exit 1"]`, "on standard error: lost: x"},
+		{"a writer that kills its keeper", `[sh, -c, "echo x; kill -9 $PPID; sleep 1000"]`, `["true"]`, "signal: killed"},
+		{"a reader that kills its keeper", `[echo, x]`, `[sh, -c, "kill -9 $PPID; sleep 1000"]`, "signal: killed"},
 		{"a silent writer", `["true"]`, `["true"]`, "acknowledged no operation"},
 		{"half a line alone", `[printf, half]`, `["true"]`, "acknowledged no operation"},
 	} {
