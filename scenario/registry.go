@@ -77,13 +77,6 @@ type Counter interface {
 	At(of string, more int64) (ready <-chan struct{}, on func(), err error)
 }
 
-// Rehearser is a Live on which the run can be tried before the first round, while
-// no fault is on: an error says that what the plan does there cannot show
-// anything. Afterwards the target is as Prepare made it.
-type Rehearser interface {
-	Rehearse(ctx context.Context) error
-}
-
 // Test drives operations against a target.
 type Test struct {
 	Name   string

@@ -272,29 +272,10 @@ func (run *run) prepare(ctx context.Context) error {
 	return run.rehearse(ctx)
 }
 
-func (run *run) rehearse(ctx context.Context) error {
-	for _, kind := range names(run.lives) {
-		for _, l := range run.lives[kind] {
-			r, ok := l.(Rehearser)
-			if !ok {
-				continue
-			}
-			err := r.Rehearse(ctx)
-			if cause := context.Cause(ctx); cause != nil {
-				return run.why(cause)
-			}
-			if err != nil {
-				return fmt.Errorf("rehearse on %s: %w", l.Name(), err)
-			}
-		}
-	}
-	return nil
-}
-
 // why says in a person's words what ended a run before its time.
 func (run *run) why(cause error) error {
 	if errors.Is(cause, errTimeout) {
-		return fmt.Errorf("the timeout of %v has passed", run.env.Plan.Timeout)
+		return fmt.Errorf("the timeout of %v has passed%s", run.env.Plan.Timeout, run.doing())
 	}
 	return cause
 }

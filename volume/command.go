@@ -187,6 +187,24 @@ func (c *command) kill(ctx context.Context) error {
 	}
 }
 
+// Doing is the command that was running when the run was ended, and what it had
+// printed.
+func (v *Volume) Doing() string {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.doing
+}
+
+// interrupted notes that the end of the run has ended the command.
+func (c *command) interrupted(words []string, printed string) {
+	if s := c.child.Stderr(); s != "" {
+		printed += "; on standard error: " + excerpt(s)
+	}
+	c.v.mu.Lock()
+	defer c.v.mu.Unlock()
+	c.v.doing = fmt.Sprintf("%s was running in round %d%s", excerpt(strings.Join(words, " ")), c.v.env.Round()+1, printed)
+}
+
 // over forgets a command that has ended.
 func (c *command) over() {
 	c.release()

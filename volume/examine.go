@@ -142,18 +142,20 @@ func (v *Volume) hearReader(ctx context.Context, o examining, stdin string, give
 	case <-c.child.Done():
 	case <-bounded.Done():
 		killed := c.kill(context.WithoutCancel(ctx))
-		if ctx.Err() != nil {
-			return answer{}, errors.Join(context.Cause(ctx), killed)
-		}
+		var a answer
 		said := ""
 		if killed == nil {
-			a := hear(<-output)
-			a.stderr = c.child.Stderr()
+			a = hear(<-output)
 			if a.opening != "" {
 				said = fmt.Sprintf(" while it opened %s", a.opening)
 			}
-			said += a.printed()
 		}
+		if ctx.Err() != nil {
+			c.interrupted(o.Command, said+a.printed())
+			return answer{}, errors.Join(context.Cause(ctx), killed)
+		}
+		a.stderr = c.child.Stderr()
+		said += a.printed()
 		return answer{}, errors.Join(fmt.Errorf("%s had not ended after %v and was killed%s", o.Command[0], o.Timeout, said), killed)
 	}
 	code, err := c.exit()

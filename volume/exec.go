@@ -106,6 +106,9 @@ func (v *Volume) execute(ctx context.Context, o *executing) error {
 		return err
 	}
 	if ctx.Err() != nil {
+		if !v.roundEnded() {
+			c.interrupted(o.Command, v.promised.words())
+		}
 		return context.Cause(ctx)
 	}
 	if v.roundEnded() {

@@ -1,6 +1,7 @@
 package volume_test
 
 import (
+	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -94,6 +95,28 @@ func TestCommandsThatMisbehave(t *testing.T) {
 			l := newLab(t)
 			out := l.run(command(c.writer, c.reader, ""))
 			l.wants(out, verdict.Inconclusive, c.why)
+		})
+	}
+}
+
+// TestTimeoutSaysWhatWasRunning, and what that had printed.
+func TestTimeoutSaysWhatWasRunning(t *testing.T) {
+	needDisk(t, "ext4")
+	for name, c := range map[string]struct{ writer, reader, want string }{
+		"a writer": {`[sh, -c, "echo 7; echo waiting >&2; sleep 1000"]`, `["true"]`, `sleep 1000 was running in round 1, and had promised 1 lines, the last "7" at `},
+		"a reader": {`[echo, x]`, `[sh, -c, "echo opening: a table; echo waiting >&2; sleep 1000"]`, "sleep 1000 was running in round 1 while it opened a table; it printed: opening: a table"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for timeout := 4; ; timeout *= 2 { // on a slow machine it may not have come so far
+				l := newLab(t)
+				out, err := l.tryRun(l.ctx, l.plan(strings.Replace(command(c.writer, c.reader, ""), "timeout: 10m", fmt.Sprintf("timeout: %ds", timeout), 1)))
+				if err == nil && strings.Contains(out.Why, "has passed; volume-1: sh -c ") && strings.Contains(out.Why, c.want) && strings.Contains(out.Why, "; on standard error: waiting") {
+					return
+				}
+				if timeout > 60 {
+					t.Fatalf("%+v, %v", out, err)
+				}
+			}
 		})
 	}
 }

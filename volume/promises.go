@@ -3,6 +3,7 @@ package volume
 import (
 	"bufio"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -142,6 +143,16 @@ func (p *promises) named(texts map[string]bool, leave lineSet) (all lineSet, ok 
 		return nil
 	})
 	return lineSet(nil).with(lines...), len(found) == len(texts), err
+}
+
+// words are how many there are, for people.
+func (p *promises) words() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.lines == 0 {
+		return ", and had promised nothing"
+	}
+	return fmt.Sprintf(", and had promised %d lines, the last %q at %s", p.lines, p.last, p.at.Format("15:04:05.000"))
 }
 
 func (p *promises) count() int64 {

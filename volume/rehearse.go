@@ -88,7 +88,7 @@ func (v *Volume) rehearse(ctx context.Context, writers []*executing, readers []*
 		return err
 	}
 	defer func() { err = errors.Join(err, p.close()) }()
-	ends := slices.ContainsFunc(v.env.Plan.Faults, func(f scenario.FaultUse) bool { return f.Fault.EndsRound })
+	ends := slices.ContainsFunc(v.env.Plan.Faults, func(f scenario.FaultUse) bool { return f.Fault.EndsRound() })
 	for i, w := range writers {
 		more, err := v.rehearseWriter(ctx, w, &p, ends, i == len(writers)-1)
 		if err != nil || !more {
@@ -174,6 +174,9 @@ func (v *Volume) rehearseWriter(ctx context.Context, w *executing, p *promises, 
 	}
 	if err := c.kill(context.WithoutCancel(ctx)); err != nil {
 		return false, err
+	}
+	if ctx.Err() != nil {
+		c.interrupted(w.Command, " in a rehearsal"+p.words())
 	}
 	more = more || last && mayEnd && p.count() > 0
 	if !more && mayEnd && ctx.Err() == nil {

@@ -62,6 +62,7 @@ type Volume struct {
 
 	flushedBefore int64              // by the disks, when the round's command began
 	readers       map[string]*judged // by command: what each has found
+	doing         string             // what was running when the run was ended
 }
 
 // stopper is something that runs beside the tests.
