@@ -1,7 +1,7 @@
 #!/bin/sh
 # Gets the versions that the writer has printed on its standard input and tells
 # whether the last one, or a later, is installed and its file is there: 0 yes,
-# 1 no.
+# 1 no, with a finding.
 #
 #   reader.sh DIRECTORY
 

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Gets the hashes that the writer has printed on its standard input and tells
-# whether the branch leads to all of these commits: 0 yes, 1 no.
+# whether the branch leads to all of these commits: 0 yes, 1 no, with a finding.
 #
 #   reader.sh DIRECTORY
 

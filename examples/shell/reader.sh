@@ -1,6 +1,6 @@
 #!/bin/sh
 # Gets the promises on its standard input and tells whether the file has the
-# last content that was promised, or a later one: 0 yes, 1 no.
+# last content that was promised, or a later one: 0 yes, 1 no, with a finding.
 #
 #   reader.sh DIRECTORY
 
