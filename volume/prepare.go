@@ -390,6 +390,14 @@ func (v *Volume) unmountable() []verdict.Finding {
 		Found:    v.broken.Error()}}
 }
 
+// givenUp reports whether the volume cannot be mounted, and a check has told of it:
+// there is nothing more to do on it.
+func (v *Volume) givenUp() bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.broken != nil && v.told
+}
+
 func (v *Volume) mountable() bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
