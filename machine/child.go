@@ -70,6 +70,7 @@ type Child struct {
 
 	cmd    *exec.Cmd
 	name   string
+	family string // the token, if what it leaves behind ends with it
 	life   *os.File
 	stderr tail
 	done   chan struct{}
@@ -88,6 +89,19 @@ func (p *Program) Start(ctx context.Context, ledger *Ledger, args ...string) (*C
 	return p.startAs(ctx, token, gone, nil, args)
 }
 
+// StartFamily is Start for a child that runs programs of others. When it has
+// ended, whatever is left of what it has started is ended too, by what all of
+// them carry in their environment, also where the child was killed before it
+// could do so itself; and until then the ledger has it.
+func (p *Program) StartFamily(ctx context.Context, ledger *Ledger, args ...string) (*Child, error) {
+	token := Token()
+	gone, err := ledger.Intend("process", token)
+	if err != nil {
+		return nil, err
+	}
+	return p.startChild(ctx, &Child{family: token}, token, gone, nil, args)
+}
+
 // startUnlisted is Start without an entry in a ledger, for a child that makes
 // nothing lasting before its parent has entered it: the life pipe ends it with
 // its parent, and an entry would cost two fsyncs.
@@ -99,7 +113,11 @@ func (p *Program) startUnlisted(ctx context.Context, hold *os.File, args ...stri
 }
 
 func (p *Program) startAs(ctx context.Context, token string, gone func() error, hold *os.File, args []string) (*Child, error) {
-	c := &Child{name: p.name, done: make(chan struct{}), gone: gone}
+	return p.startChild(ctx, &Child{}, token, gone, hold, args)
+}
+
+func (p *Program) startChild(ctx context.Context, c *Child, token string, gone func() error, hold *os.File, args []string) (*Child, error) {
+	c.name, c.done, c.gone = p.name, make(chan struct{}), gone
 	if err := c.start(token, hold, args); err != nil {
 		return nil, errors.Join(fmt.Errorf("machine: start child %s: %w", p.name, err), gone())
 	}
@@ -156,6 +174,14 @@ func (c *Child) wait() {
 			err = fmt.Errorf("%w: %s", err, s)
 		}
 	}
+	if c.family != "" {
+		ctx, cancel := context.WithTimeout(context.Background(), endPatience)
+		defer cancel()
+		if left := killByToken(ctx, c.family); left != nil {
+			err = errors.Join(err, left)
+			c.gone = func() error { return nil } // it stays in the ledger, for Clean
+		}
+	}
 	c.err = errors.Join(err, c.gone())
 	close(c.done)
 }
@@ -175,6 +201,10 @@ func (c *Child) Err() error {
 		return nil
 	}
 }
+
+// Stderr is the last of what the child has printed to its standard error, at
+// most 64 KiB.
+func (c *Child) Stderr() string { return c.stderr.String() }
 
 // Stop asks the child to end, by closing its standard input and its life
 // pipe, and kills it if it has not within 5 s or when ctx ends. It returns

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"strconv"
@@ -32,6 +33,16 @@ var (
 		for {
 			time.Sleep(time.Hour)
 		}
+	})
+	// orphans starts a program in a session of its own, which holds the pipe of
+	// standard output, tells its pid and is killed as by that program.
+	orphans = Daemon("test-orphans", func(context.Context, []string, io.Reader, io.Writer) error {
+		cmd := exec.Command("sh", "-c", "trap '' TERM HUP; echo $$; exec sleep 1000")
+		cmd.Stdout, cmd.SysProcAttr = os.Stdout, &syscall.SysProcAttr{Setsid: true}
+		if err := cmd.Start(); err != nil {
+			return err
+		}
+		return syscall.Kill(os.Getpid(), syscall.SIGKILL)
 	})
 	// parent starts a stubborn child of its own under the ledger in args[0],
 	// tells its pid, and waits to be killed.
@@ -119,6 +130,29 @@ func TestStubbornChildIsKilled(t *testing.T) {
 	}
 	cancel()
 	<-c.Done()
+	if err := l.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestFamilyEnds: what a child leaves behind when it is killed ends with it, and
+// is in the ledger until then.
+func TestFamilyEnds(t *testing.T) {
+	l := openLedger(t)
+	c, err := orphans.StartFamily(t.Context(), l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := io.ReadAll(c.Stdout) // it ends when all have that hold it
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-c.Done()
+	if pid, err := strconv.Atoi(strings.TrimSpace(string(b))); err == nil {
+		if s := processState(pid); strings.HasPrefix(s, "state") && !strings.HasPrefix(s, "state Z") {
+			t.Errorf("process %d is left: %s", pid, s)
+		}
+	}
 	if err := l.Close(); err != nil {
 		t.Error(err)
 	}

@@ -13,14 +13,25 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// killByToken kills every process that carries the token in its environment.
+// killByToken kills every process that carries the token in its environment,
+// those that they fork meanwhile too.
 // The environment, unlike a process id, is never reused by a stranger; the
 // signal goes through a pidfd (pidfd_open(2)) that was opened before the
 // environment was read, so it cannot hit another process either.
 func killByToken(ctx context.Context, token string) error {
+	for {
+		killed, err := killCarriers(ctx, token)
+		if killed == 0 || err != nil || ctx.Err() != nil {
+			return err
+		}
+	}
+}
+
+// killCarriers looks once at every process that there is.
+func killCarriers(ctx context.Context, token string) (killed int, err error) {
 	dirs, err := filepath.Glob("/proc/[0-9]*")
 	if err != nil {
-		return err
+		return 0, err
 	}
 	var errs []error
 	for _, dir := range dirs {
@@ -28,29 +39,33 @@ func killByToken(ctx context.Context, token string) error {
 		if err != nil || pid == os.Getpid() {
 			continue
 		}
-		if err := killIfCarries(ctx, pid, []byte(tokenEnv+"="+token)); err != nil {
+		carries, err := killIfCarries(ctx, pid, []byte(tokenEnv+"="+token))
+		if carries {
+			killed++
+		}
+		if err != nil {
 			errs = append(errs, err)
 		}
 	}
-	return errors.Join(errs...)
+	return killed, errors.Join(errs...)
 }
 
-func killIfCarries(ctx context.Context, pid int, want []byte) error {
+func killIfCarries(ctx context.Context, pid int, want []byte) (carries bool, err error) {
 	fd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
-		return nil // it has ended
+		return false, nil // it has ended
 	}
 	defer unix.Close(fd)
 	env, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
 	if err != nil {
-		return nil // it has ended, or is not ours
+		return false, nil // it has ended, or is not ours
 	}
 	for v := range bytes.SplitSeq(env, []byte{0}) {
 		if bytes.Equal(v, want) {
-			return killAndAwait(ctx, fd, pid)
+			return true, killAndAwait(ctx, fd, pid)
 		}
 	}
-	return nil
+	return false, nil
 }
 
 func killAndAwait(ctx context.Context, pidfd, pid int) error {

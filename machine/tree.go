@@ -102,6 +102,11 @@ func (c *Child) SignalTree(s unix.Signal) {
 	}
 }
 
+// SignalBelow is SignalTree without the child itself.
+func (c *Child) SignalBelow(s unix.Signal) {
+	eachBelow(c.PID(), func(parent int, p process) { p.signal(parent, s) })
+}
+
 // signalRounds is how often SignalTree looks for those that were forked since:
 // who forks and ends all the time may get away.
 const signalRounds = 100

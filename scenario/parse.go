@@ -169,6 +169,10 @@ func (d *decoder) spec(n *yaml.Node, s *Spec) {
 	}
 }
 
+// Agreer is a value of options that is held against the whole scenario: what it
+// names must be there.
+type Agreer interface{ Agrees(s *Spec) error }
+
 // agreement checks that every test, fault and check has a target of its kind,
 // and that there is a package for every kind of target.
 func (d *decoder) agreement(n *yaml.Node, s *Spec) {
@@ -193,7 +197,7 @@ func (d *decoder) agreement(n *yaml.Node, s *Spec) {
 			}
 		}
 	}
-	hold := func(key string, i int, name, target, on string) {
+	hold := func(key string, i int, name, target, on string, options any) {
 		at := item(keyNode(n, key), i)
 		switch {
 		case count[target] == 0:
@@ -202,13 +206,19 @@ func (d *decoder) agreement(n *yaml.Node, s *Spec) {
 			d.problem(at, "%s is on %q, and no target has that name: there are %s", name, on, strings.Join(names(kinds), ", "))
 		case on != "" && kinds[on] != target:
 			d.problem(at, "%s works on %s, and %q is none", name, target, on)
+		default:
+			if o, ok := options.(Agreer); ok {
+				if err := o.Agrees(s); err != nil {
+					d.problem(at, "%v", err)
+				}
+			}
 		}
 	}
 	for i, u := range s.Tests {
-		hold("tests", i, u.Test.Name, u.Test.Target, u.Aim.On)
+		hold("tests", i, u.Test.Name, u.Test.Target, u.Aim.On, u.Options)
 	}
 	for i, u := range s.Faults {
-		hold("faults", i, u.Fault.Name, u.Fault.Target, u.Aim.On)
+		hold("faults", i, u.Fault.Name, u.Fault.Target, u.Aim.On, u.Options)
 		if u.Fault.Shown == nil {
 			continue
 		}
@@ -217,7 +227,7 @@ func (d *decoder) agreement(n *yaml.Node, s *Spec) {
 		}
 	}
 	for i, u := range s.Checks {
-		hold("checks", i, u.Check.Name, u.Check.Target, u.Aim.On)
+		hold("checks", i, u.Check.Name, u.Check.Target, u.Aim.On, u.Options)
 	}
 }
 

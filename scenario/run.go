@@ -273,13 +273,13 @@ func (run *run) prepare(ctx context.Context) error {
 		}
 		run.lives[kind] = lives
 	}
-	return nil
+	return run.rehearse(ctx)
 }
 
 // why says in a person's words what ended a run before its time.
 func (run *run) why(cause error) error {
 	if errors.Is(cause, errTimeout) {
-		return fmt.Errorf("the timeout of %v has passed", run.env.Plan.Timeout)
+		return fmt.Errorf("the timeout of %v has passed%s", run.env.Plan.Timeout, run.doing())
 	}
 	return cause
 }

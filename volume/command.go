@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 
@@ -19,14 +20,15 @@ import (
 type order struct {
 	Args  []string `json:"args"`
 	Stdin string   `json:"stdin,omitempty"` // a file; empty: nothing
-	Merge bool     `json:"merge,omitempty"` // standard error goes with standard output
+	Roots []string `json:"roots"`           // of the volumes
 }
 
 // keeper runs one command of a user's in a process beside it, which takes in
 // what the command leaves behind and ends all of it when its own parent goes.
 // The command writes to the parent's pipe directly: what is in the pipe
 // outlives it. It has a process group of its own, so that it may signal that
-// (kill 0, as shells do) and does not hit its keeper.
+// (kill 0, as shells do) and does not hit its keeper; and a mount namespace, so
+// that what it mounts goes with it, as it does when the power fails.
 var keeper = machine.Daemon("volume-command", func(ctx context.Context, args []string, _ io.Reader, _ io.Writer) error {
 	var o order
 	if len(args) != 1 || json.Unmarshal([]byte(args[0]), &o) != nil || len(o.Args) == 0 {
@@ -37,9 +39,6 @@ var keeper = machine.Daemon("volume-command", func(ctx context.Context, args []s
 	}
 	cmd := exec.Command(o.Args[0], o.Args[1:]...)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-	if o.Merge {
-		cmd.Stderr = os.Stdout
-	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if o.Stdin != "" {
 		in, err := os.Open(o.Stdin)
@@ -48,6 +47,9 @@ var keeper = machine.Daemon("volume-command", func(ctx context.Context, args []s
 		}
 		defer in.Close()
 		cmd.Stdin = in
+	}
+	if err := machine.OwnMounts(o.places()...); err != nil {
+		return err
 	}
 	if err := cmd.Start(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -72,10 +74,25 @@ var keeper = machine.Daemon("volume-command", func(ctx context.Context, args []s
 	return nil
 })
 
+// places are the paths that the command must be able to see.
+func (o order) places() []string {
+	all := append(filepath.SplitList(os.Getenv("PATH")), o.Roots...)
+	if dir, err := os.Getwd(); err == nil {
+		all = append(all, dir)
+	}
+	for _, word := range o.Args {
+		if _, path, ok := strings.Cut(word, "/"); ok { // --dir=/path too
+			all = append(all, "/"+path)
+		}
+	}
+	return all
+}
+
 // Exit statuses of the keeper that are not the command's.
 const (
-	notStarted = 127 // as a shell says it
-	signaled   = 128 // and the signal, as a shell says it
+	notRunnable = 126 // as a shell says it
+	notStarted  = 127 // as a shell says it
+	signaled    = 128 // and the signal, as a shell says it
 )
 
 func exitOf(ws unix.WaitStatus, err error) int {
@@ -108,6 +125,9 @@ func (v *Volume) start(o order) (*command, error) {
 		args[i] = v.expand(a)
 	}
 	o.Args = args
+	for _, other := range v.all {
+		o.Roots = append(o.Roots, other.root)
+	}
 	b, err := json.Marshal(o)
 	if err != nil {
 		return nil, err
@@ -117,7 +137,7 @@ func (v *Volume) start(o order) (*command, error) {
 	if v.ended {
 		return nil, errEnded
 	}
-	child, err := keeper.Start(context.Background(), v.env.Ledger, string(b))
+	child, err := keeper.StartFamily(context.Background(), v.env.Ledger, string(b))
 	if err != nil {
 		return nil, err
 	}
@@ -165,6 +185,24 @@ func (c *command) kill(ctx context.Context) error {
 	case <-ctx.Done():
 		return fmt.Errorf("a process that the command has started holds its output open: %w", context.Cause(ctx))
 	}
+}
+
+// Doing is the command that was running when the run was ended, and what it had
+// printed.
+func (v *Volume) Doing() string {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.doing
+}
+
+// interrupted notes that the end of the run has ended the command.
+func (c *command) interrupted(words []string, printed string) {
+	if s := c.child.Stderr(); s != "" {
+		printed += "; on standard error: " + excerpt(s)
+	}
+	c.v.mu.Lock()
+	defer c.v.mu.Unlock()
+	c.v.doing = fmt.Sprintf("%s was running in round %d%s", excerpt(strings.Join(words, " ")), c.v.env.Round()+1, printed)
 }
 
 // over forgets a command that has ended.

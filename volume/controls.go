@@ -98,7 +98,7 @@ func fsckControls() []scenario.Control {
 const (
 	appendUnsynced = `[sh, -c, "n=0; while :; do n=$((n+1)); echo $n >> $0/log; echo $n; done", "{volume}"]`
 	appendSynced   = `[sh, -c, "touch $0/log; sync $0; n=$(wc -l < $0/log); while :; do n=$((n+1)); echo $n >> $0/log; sync $0/log; echo $n; done", "{volume}"]`
-	readLog        = `[sh, -c, "test -e $0/log || { echo no log; exit 1; }; want=$(sort -n | tail -n 1); have=$(grep -ac . $0/log); [ $have -ge ${want:-0} ] || { echo $have of $want; exit 1; }", "{volume}"]`
+	readLog        = `[sh, -c, "want=$(sort -n | tail -n 1); [ -n \"$want\" ] || exit 0; have=$(grep -ac . $0/log); [ ${have:-0} -ge $want ] || { echo \"lost: there are ${have:-none} of $want\"; exit 1; }", "{volume}"]`
 )
 
 func execControls() []scenario.Control {

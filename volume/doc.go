@@ -16,7 +16,9 @@
 // The files of the tests are below the directory files of the volume; a command
 // (the test exec) gets the directory exec. Each whole line that it prints is a
 // promise, and the check exec asks a command of the user's whether all of them
-// are kept.
+// are kept. What that says, and how no crash can say it, is in answer.go; that a
+// loss is found once in examine.go; and that the two commands are first seen to
+// agree, with no fault on, in rehearse.go.
 //
 // # Rounds
 //

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -93,17 +94,17 @@ type kept struct {
 	Image     string                `json:"image,omitempty"`     // file beside: the disk after it was judged, sparse
 	Promises  string                `json:"promises,omitempty"`  // file beside: what commands have promised
 	Length    int64                 `json:"promises_bytes,omitempty"`
-	Round     int64                 `json:"promises_in_round,omitempty"`
 	Lines     int64                 `json:"promises_lines,omitempty"`
 	Last      string                `json:"promises_last,omitempty"`
 	At        time.Time             `json:"promises_last_at,omitzero"`
-	Flushed   int64                 `json:"flushes_in_round,omitempty"`
-	Lied      map[flakey.Kind]int64 `json:"lied,omitempty"` // requests that faults have touched under which a disk breaks its word
+	Rounds    []promisedRound       `json:"rounds,omitempty"` // of the promises
+	Opens     []string              `json:"opens,omitempty"`  // the readers that were seen to open a sound database
+	Lied      map[flakey.Kind]int64 `json:"lied,omitempty"`   // requests that faults have touched under which a disk breaks its word
 }
 
 // Evidence keeps the recording of the round and an image of the disk.
 func (v *Volume) Evidence(ctx context.Context, dir string) (any, error) {
-	k := kept{Flushed: v.flushed, Lied: v.faults.lied}
+	k := kept{Opens: v.opening(), Rounds: v.promised.rounds(), Lied: v.faults.lied}
 	switch {
 	case v.recording.now == "":
 	case v.recording.last != "" && v.recording.ended == v.env.Round():
@@ -122,7 +123,7 @@ func (v *Volume) Evidence(ctx context.Context, dir string) (any, error) {
 	}
 	if path != "" {
 		k.Promises = filepath.Base(path)
-		k.Length, k.Lines, k.Round, k.Last, k.At = v.promised.bytes, v.promised.lines, v.promised.round, v.promised.last, v.promised.at
+		k.Length, k.Lines, k.Last, k.At = v.promised.bytes, v.promised.lines, v.promised.last, v.promised.at
 	}
 	disk, ok := v.disk.(cloner)
 	if !ok {
@@ -135,6 +136,16 @@ func (v *Volume) Evidence(ctx context.Context, dir string) (any, error) {
 	}
 	err = copySparse(ctx, device, filepath.Join(dir, k.Image))
 	return k, errors.Join(err, drop(context.WithoutCancel(ctx)))
+}
+
+// opening are the readers that were seen to open a sound database.
+func (v *Volume) opening() (all []string) {
+	for _, reader := range slices.Sorted(maps.Keys(v.readers)) {
+		if v.readers[reader].opens {
+			all = append(all, reader)
+		}
+	}
+	return all
 }
 
 // copySparse copies a device to a new file in which zeros are holes.
@@ -210,7 +221,10 @@ func (w world) remake(ctx context.Context, v *Volume, dir string, k kept) error 
 			return scenario.Misconfigured("--again "+dir, "%v", err)
 		}
 	}
-	v.flushed, v.faults.lied = k.Flushed, k.Lied
+	v.faults.lied = k.Lied
+	for _, reader := range k.Opens {
+		v.readers[reader] = &judged{opens: true}
+	}
 	disk, err := d.OpenFrom(ctx, flakey.Options{Name: "v" + machine.Token()[:12], Ledger: v.env.Ledger}, from)
 	if err != nil {
 		return err

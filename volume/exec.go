@@ -2,11 +2,13 @@ package volume
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/seed-1b600011/assay/history"
@@ -19,6 +21,7 @@ import (
 type executing struct {
 	Command      scenario.Command `yaml:"command" doc:"what is run, with {volume} for the directory that it may use and {scenario} for that of the scenario's file" required:"true"`
 	Acknowledges string           `yaml:"acknowledges" doc:"where it says what it promises: each whole line is one; default stdout" enum:"stdout"`
+	Rehearse     *bool            `yaml:"rehearse" doc:"whether it is run once before the first fault, until it has promised a line, to show that the check exec finds that; default true"`
 }
 
 // Validate wants a command.
@@ -26,13 +29,38 @@ func (e *executing) Validate() error { return wantCommand(e.Command) }
 
 // examining are the options of the check exec.
 type examining struct {
-	Command scenario.Command  `yaml:"command" doc:"what is run: it gets the promised lines and exits with 0 if all are kept, 1 if not" required:"true"`
+	Command scenario.Command  `yaml:"command" doc:"what is run: it gets the promised lines, and exits with 0 if all are kept, or prints KIND: text and exits with 1" required:"true"`
 	Expects string            `yaml:"expects" doc:"what it gets on its standard input; default acknowledged: the promised lines" enum:"acknowledged,nothing"`
 	Timeout scenario.Duration `yaml:"timeout" doc:"after which it is killed, and the check has no answer; default 60s" min:"1"`
 }
 
 // Validate wants a command.
 func (e *examining) Validate() error { return wantCommand(e.Command) }
+
+// Agrees refuses a volume that is not there.
+func (e *executing) Agrees(s *scenario.Spec) error { return namesVolumes(e.Command, s) }
+
+// Agrees refuses a volume that is not there.
+func (e *examining) Agrees(s *scenario.Spec) error { return namesVolumes(e.Command, s) }
+
+var volumeWord = regexp.MustCompile(`\{volume:([^{}]*)\}`)
+
+// namesVolumes holds each {volume:NAME} of a command to the volumes of the
+// scenario.
+func namesVolumes(words []string, s *scenario.Spec) error {
+	var there []string
+	for _, v := range s.Required.Volumes {
+		there = append(there, v.Name)
+	}
+	for _, word := range words {
+		for _, found := range volumeWord.FindAllStringSubmatch(word, -1) {
+			if !slices.Contains(there, found[1]) {
+				return fmt.Errorf("%s: no volume has that name: there are %s", found[0], strings.Join(there, ", "))
+			}
+		}
+	}
+	return nil
+}
 
 func wantCommand(words []string) error {
 	if len(words) == 0 || words[0] == "" {
@@ -55,14 +83,18 @@ func registerExec(r *scenario.Registry) {
 
 // execute runs the command until it ends, or the round does.
 func (v *Volume) execute(ctx context.Context, o *executing) error {
-	if err := v.promised.open(v.env.Dir, v.Name()); err != nil {
+	if err := v.promised.open(v.env.Dir, v.Name(), promisesEnding); err != nil {
 		return err
+	}
+	if v.givenUp() {
+		return nil
 	}
 	if _, err := v.at(); err != nil {
 		return err
 	}
-	v.promised.newRound()
-	v.noteFlushes(ctx)
+	if v.promised.begin(v.env.Round()) {
+		v.noteFlushes(ctx)
+	}
 	c, err := v.start(order{Args: o.Command})
 	if err != nil {
 		if errors.Is(err, errEnded) {
@@ -72,31 +104,58 @@ func (v *Volume) execute(ctx context.Context, o *executing) error {
 	}
 	defer c.over()
 	heard := make(chan error, 1)
-	go func() { heard <- v.listen(ctx, c) }()
-	select {
-	case <-c.child.Done():
-	case <-ctx.Done():
-		// Where a fault has ended the round this was done already.
-		if err := c.kill(context.WithoutCancel(ctx)); err != nil {
-			return err
-		}
-	}
-	if err := <-heard; err != nil {
+	go func() { heard <- c.listen(v.promise(ctx, c)) }()
+	if err := c.await(ctx, heard); err != nil {
 		return err
 	}
 	if ctx.Err() != nil {
+		if !v.roundEnded() {
+			c.interrupted(o.Command, v.promised.words())
+		}
 		return context.Cause(ctx)
 	}
+	if v.roundEnded() {
+		return v.ends(ctx, errEnded)
+	}
+	if _, err := c.exit(); err == nil && v.env.FaultsOn() > 0 {
+		return nil // it need not stand a fault
+	}
+	return c.failed(o.Command[0])
+}
+
+// failed is the error of a command that has ended by itself, badly, while no
+// fault was on.
+func (c *command) failed(name string) error {
 	code, err := c.exit()
 	switch {
-	case v.roundEnded():
-		return v.ends(ctx, errEnded)
 	case err != nil:
-		return fmt.Errorf("%s: %w", o.Command[0], err)
-	case code != 0 && v.env.FaultsOn() == 0:
-		return fmt.Errorf("%s ended with status %d while no fault was on: %w", o.Command[0], code, orNothing(c.child.Err()))
+		return fmt.Errorf("%s: %w", name, err)
+	case code != 0:
+		return fmt.Errorf("%s ended with %s while no fault was on: %w", name, statusName(code), orNothing(c.child.Err()))
 	}
 	return nil
+}
+
+// await waits until the command has ended and all that it printed was heard, and
+// ends it when the round ends or nothing more is to be heard from it.
+func (c *command) await(ctx context.Context, heard <-chan error) error {
+	select {
+	case err := <-heard:
+		if err == nil { // it has closed its output and goes on
+			select {
+			case <-c.child.Done():
+			case <-ctx.Done():
+			}
+		}
+		return errors.Join(err, c.kill(context.WithoutCancel(ctx)))
+	case <-c.child.Done():
+	case <-ctx.Done():
+	}
+	// Where a fault has ended the round this was done already.
+	if err := c.kill(context.WithoutCancel(ctx)); err != nil {
+		return err
+	}
+	return <-heard
 }
 
 func orNothing(err error) error {
@@ -112,26 +171,31 @@ func (v *Volume) roundEnded() bool {
 	return v.ended
 }
 
-// listen takes down what the command promises: every whole line, also what was
+// listen gives every whole line that the command prints to take, also what was
 // in the pipe when it ended.
-func (v *Volume) listen(ctx context.Context, c *command) error {
+func (c *command) listen(take func(line []byte) error) error {
 	defer close(c.read)
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	defer context.AfterFunc(c.killed, cancel)()
 	in := bufio.NewReaderSize(c.child.Stdout, 64<<10)
-	began := time.Now()
 	for {
 		line, err := wholeLine(in)
 		if errors.Is(err, io.EOF) {
 			return nil // half a line is no promise
 		}
-		if err == nil && v.promised.bytes+int64(len(line)) > promisesMax {
-			err = fmt.Errorf("it has promised more than %d bytes", int64(promisesMax))
+		if err == nil {
+			err = take(line)
 		}
 		if err != nil {
-			_, _ = io.Copy(io.Discard, in) // so that it is not held up, and its end is seen
 			return err
+		}
+	}
+}
+
+// promise takes down what the command promises.
+func (v *Volume) promise(ctx context.Context, c *command) func(line []byte) error {
+	began := time.Now()
+	return func(line []byte) error {
+		if v.promised.bytes+int64(len(line)) > promisesMax {
+			return fmt.Errorf("it has promised more than %d bytes", int64(promisesMax))
 		}
 		if err := v.promised.add(line); err != nil {
 			return err
@@ -144,8 +208,13 @@ func (v *Volume) listen(ctx context.Context, c *command) error {
 			return err
 		}
 		now := time.Now()
-		v.env.Meter.Operation(ctx, history.Acknowledged, int64(len(line)), now.Sub(began))
+		waits, cancel := context.WithCancel(ctx)
+		stop := context.AfterFunc(c.killed, cancel)
+		v.env.Meter.Operation(waits, history.Acknowledged, int64(len(line)), now.Sub(began))
+		stop()
+		cancel()
 		began = now
+		return nil
 	}
 }
 
@@ -168,123 +237,4 @@ func wholeLine(in *bufio.Reader) ([]byte, error) {
 			return nil, fmt.Errorf("a line of more than %d bytes is no promise", lineMax)
 		}
 	}
-}
-
-// examine lets the user's command judge.
-func (v *Volume) examine(ctx context.Context, o examining) ([]verdict.Finding, error) {
-	stdin, err := v.promised.all()
-	if err != nil {
-		return nil, err
-	}
-	if o.Expects == "nothing" {
-		stdin = ""
-	}
-	now := time.Now()
-	c, err := v.start(order{Args: o.Command, Stdin: stdin, Merge: true})
-	if err != nil {
-		return nil, err
-	}
-	defer c.over()
-	output := make(chan []byte, 1)
-	go func() {
-		defer close(c.read)
-		b, _ := io.ReadAll(io.LimitReader(c.child.Stdout, outputMax))
-		_, _ = io.Copy(io.Discard, c.child.Stdout)
-		output <- b
-	}()
-	bounded, cancel := context.WithTimeout(ctx, time.Duration(o.Timeout))
-	defer cancel()
-	select {
-	case <-c.child.Done():
-	case <-bounded.Done():
-		killed := c.kill(context.WithoutCancel(ctx))
-		if ctx.Err() != nil {
-			return nil, errors.Join(context.Cause(ctx), killed)
-		}
-		return nil, errors.Join(fmt.Errorf("%s had not ended after %v and was killed", o.Command[0], o.Timeout), killed)
-	}
-	code, err := c.exit()
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", o.Command[0], err)
-	}
-	said := <-output
-	switch code {
-	case 0:
-		return nil, nil
-	case 1:
-		return []verdict.Finding{v.broke(said, now)}, nil
-	}
-	return nil, fmt.Errorf("%s ended with status %d, which is no answer: %s", o.Command[0], code, excerpt(string(said)))
-}
-
-const outputMax = 1 << 20 // bytes of a command's output that are read
-
-// broke is the finding of a command that says that a promise was not kept. Its
-// first word may be the kind of finding, with a colon.
-func (v *Volume) broke(said []byte, now time.Time) verdict.Finding {
-	f := verdict.Finding{Kind: verdict.Lost, Target: v.Name(), First: now, Last: now, Found: excerpt(string(said))}
-	if word, _, ok := bytes.Cut(said, []byte(":")); ok {
-		for _, k := range verdict.Kinds() {
-			if string(word) == string(k) {
-				f.Kind = k
-			}
-		}
-	}
-	p := &v.promised
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	f.Promised = "nothing that it has promised in a line"
-	if p.lines > 0 {
-		f.Promised = fmt.Sprintf("%d lines, the last %q at %s", p.lines, p.last, p.at.Format("15:04:05.000"))
-	}
-	f.Blame = v.blameCommand(p.round)
-	return f
-}
-
-// blameCommand is who broke a command's promise, as far as the disk shows it.
-func (v *Volume) blameCommand(promised int64) string {
-	if v.disk == nil {
-		return ""
-	}
-	if v.lying() {
-		return v.blame()
-	}
-	flushes := v.flushed
-	if flushes < promised {
-		return fmt.Sprintf("the application: it promised %d lines in the last round, and asked for %d flushes: not each of them was synced, unless one flush was for several", promised, flushes)
-	}
-	return fmt.Sprintf("the application or the file system: the disk kept its word, and did %d flushes for %d lines in the last round", flushes, promised)
-}
-
-// noteFlushes remembers how many flushes the disks had done.
-func (v *Volume) noteFlushes(ctx context.Context) {
-	if n, ok := v.flushes(ctx); ok {
-		v.mu.Lock()
-		v.flushedBefore = n
-		v.mu.Unlock()
-	}
-}
-
-// countFlushes says how many the round had.
-func (v *Volume) countFlushes(ctx context.Context) {
-	if n, ok := v.flushes(ctx); ok {
-		v.mu.Lock()
-		v.flushed = n - v.flushedBefore
-		v.mu.Unlock()
-	}
-}
-
-// flushes are those of all disks of the plan: a command may use several.
-func (v *Volume) flushes(ctx context.Context) (n int64, ok bool) {
-	for _, o := range v.all {
-		if o.disk == nil {
-			continue
-		}
-		st, err := o.disk.Stats(ctx)
-		if err != nil {
-			return 0, false
-		}
-		n += st.Flushes
-	}
-	return n, true
 }

@@ -55,7 +55,7 @@ func (v *Volume) cutPower(ctx context.Context, o powerCut) (scenario.Injected, e
 	k := flakey.Keep{Mode: flakey.Mode(o.Keep), Probability: o.Probability, Seed: v.env.Plan.Draw("power-cut", v.Name()).Index(uint64(v.env.Round()))}
 	next := v.recordNext()
 	v.freeze()
-	v.countFlushes(ctx)
+	v.countFlushes(ctx, true)
 	if _, err := v.disk.PowerCut(ctx, k); err != nil {
 		return nil, errors.Join(err, v.kill(ctx))
 	}
@@ -85,6 +85,9 @@ func registerKill(r *scenario.Registry) {
 		Options: killing{},
 		Inject: func(ctx context.Context, e *scenario.Env, l scenario.Live, options any) (scenario.Injected, error) {
 			v := l.(*Volume)
+			bounded, cancel := context.WithTimeout(ctx, cutBound)
+			v.countFlushes(bounded, false)
+			cancel()
 			if err := v.kill(context.WithoutCancel(ctx)); err != nil && !v.hanging() {
 				return nil, err
 			}

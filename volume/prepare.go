@@ -152,7 +152,7 @@ func (w world) prepare(ctx context.Context, e *scenario.Env) (lives []scenario.L
 }
 
 func newVolume(spec scenario.Volume, e *scenario.Env) *Volume {
-	v := &Volume{spec: spec, env: e, commands: map[*command]struct{}{}}
+	v := &Volume{spec: spec, env: e, commands: map[*command]struct{}{}, readers: map[string]*judged{}}
 	v.forget()
 	return v
 }
@@ -189,13 +189,10 @@ func (w world) make(ctx context.Context, v *Volume) error {
 	if err := v.mountPoint(); err != nil {
 		return err
 	}
-	if err := v.format(ctx); err != nil {
-		return err
-	}
-	return v.begin(ctx)
+	return v.format(ctx)
 }
 
-// format makes the file system and mounts it. What the scenario can be blamed for
+// format makes the file system and begins to use it. What the scenario can be blamed for
 // is a *scenario.ConfigError: that this machine lacks the file system, that a
 // device is too small, and a mount option that there is not. Whatever else goes
 // wrong, so with a disk whose daemon was killed, is a failure of our own.
@@ -224,10 +221,13 @@ func (v *Volume) format(ctx context.Context) error {
 	if err := v.mount(ctx); err != nil {
 		return err
 	}
-	if errors.Is(v.broken, unix.EINVAL) {
+	switch {
+	case errors.Is(v.broken, unix.EINVAL):
 		return misconfigured(v.broken)
+	case v.broken != nil:
+		return v.broken
 	}
-	return v.broken
+	return v.begin(ctx)
 }
 
 // takeDirectory makes a directory of the run's own in the one that was given.
@@ -435,6 +435,14 @@ func (v *Volume) unmountable() []verdict.Finding {
 	return []verdict.Finding{{Kind: verdict.Unreadable, Target: v.Name(), First: now, Last: now,
 		Promised: fmt.Sprintf("a file system (%s) that holds what it acknowledged: %d operations in this run", v.filesystem(), v.env.Meter.Promises()),
 		Found:    v.broken.Error()}}
+}
+
+// givenUp reports whether the volume cannot be mounted, and a check has told of it:
+// there is nothing more to do on it.
+func (v *Volume) givenUp() bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.broken != nil && v.told
 }
 
 func (v *Volume) mountable() bool {

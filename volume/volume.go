@@ -61,8 +61,9 @@ type Volume struct {
 	told     bool             // a check has told of it
 	promised promises
 
-	flushedBefore int64 // by the disk, when the round's command began
-	flushed       int64 // in the round that has ended
+	flushedBefore int64              // by the disks, when the round's command began
+	readers       map[string]*judged // by command: what each has found
+	doing         string             // what was running when the run was ended
 }
 
 // stopper is something that runs beside the tests.
@@ -214,7 +215,7 @@ const (
 func (v *Volume) Heal(ctx context.Context) error {
 	cut := v.roundEnded()
 	if !cut {
-		v.countFlushes(ctx)
+		v.countFlushes(ctx, false)
 	}
 	v.forget()
 	if err := v.kill(ctx); err != nil {
@@ -237,18 +238,22 @@ func (v *Volume) forget() {
 }
 
 func (v *Volume) remount(ctx context.Context, cut bool) error {
-	v.stopFlusher(ctx)
-	if v.mounted != nil {
-		o := machine.UnmountOptions{Force: true, Dead: cut && v.pulled}
-		if err := v.mounted.Unmount(ctx, o); err != nil {
-			v.env.Say(fmt.Sprintf("%s: %v", v.Name(), err)) // a file system that was shut down says so here
-		}
-		v.mounted = nil
+	if err := v.unmount(ctx, cut); err != nil {
+		v.env.Say(fmt.Sprintf("%s: %v", v.Name(), err)) // a file system that was shut down says so here
 	}
 	if v.broken != nil {
 		return nil
 	}
 	return v.mount(ctx)
+}
+
+func (v *Volume) unmount(ctx context.Context, cut bool) (err error) {
+	v.stopFlusher(ctx)
+	if v.mounted != nil {
+		err = v.mounted.Unmount(ctx, machine.UnmountOptions{Force: true, Dead: cut && v.pulled})
+		v.mounted = nil
+	}
+	return err
 }
 
 // mount mounts the device. An error of the file system is kept, not returned.

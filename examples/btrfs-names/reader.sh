@@ -1,6 +1,6 @@
 #!/bin/sh
 # Gets the names that are promised to be gone on its standard input and tells
-# whether they are: 0 yes, 1 no.
+# whether they are: 0 yes, 1 no, with a finding.
 #
 #   reader.sh DIRECTORY
 

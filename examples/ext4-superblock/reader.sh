@@ -7,5 +7,5 @@ case $kept in
 '' | *[!0-9]*) [ -z "$promised" ] && exit 0 ;;
 *) [ "$kept" -lt "${promised:-0}" ] || exit 0 ;;
 esac
-echo "f holds \"$kept\", promised was $promised"
+echo "lost: f holds \"$kept\", promised was $promised"
 exit 1

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Gets the numbers that the writer has printed on its standard input, starts
-# the server on what is there and tells whether it has all of them: 0 yes, 1 no.
+# the server on what is there and tells whether it has all of them: 0 yes, 1 no, with a finding.
 #
 #   reader.sh DIRECTORY
 

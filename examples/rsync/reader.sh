@@ -1,6 +1,6 @@
 #!/bin/sh
 # Gets the names that the writer has printed on its standard input and tells
-# whether all these files are there and hold what they must: 0 yes, 1 no.
+# whether all these files are there and hold what they must: 0 yes, 1 no, with a finding.
 #
 #   reader.sh DIRECTORY
 

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Gets the names of the backups on its standard input and tells whether all of
-# them hold the three rows: 0 yes, 1 no.
+# them hold the three rows: 0 yes, 1 no, with a finding.
 #
 #   backup-reader.sh DIRECTORY
 

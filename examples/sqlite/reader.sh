@@ -1,6 +1,6 @@
 #!/bin/sh
 # Gets the numbers that the writer has printed on its standard input and tells
-# whether the database is sound and has all of them: 0 yes, 1 no.
+# whether the database is sound and has all of them: 0 yes, 1 no, with a finding.
 #
 #   reader.sh DIRECTORY
 
