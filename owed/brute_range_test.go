@@ -130,7 +130,7 @@ func (s *volumeStory) settle() {
 }
 
 // stands reports whether the word of a sync on w counts: no cut came before it,
-// and no sync that failed while w was there was called before it was given.
+// and no sync that failed while w was there was called before it.
 func (s *volumeStory) stands(w, by *naiveOp) bool {
 	for _, x := range s.ops {
 		if x.failed > w.issued && x.issued < by.word {

@@ -32,8 +32,8 @@
 //   - Of syncs at the same time of which one fails, none gives its word on what
 //     the failed one covers. Linux reports a failed write-back once per open file
 //     description (Documentation/filesystems/vfs.rst, Handling errors during
-//     writeback; Documentation/core-api/errseq.rst): the one that asks second is
-//     told that all is well, and may be the first to return. Until the last of
+//     writeback; Documentation/core-api/errseq.rst): the one that asks second
+//     gets no error, and may be the first to return. Until the last of
 //     them has ended the word of the others is contested: it counts, and nothing
 //     is forgotten on the strength of it.
 //   - A round whose effect is Forgets (a power cut) voids what is not durable.

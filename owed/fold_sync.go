@@ -84,8 +84,8 @@ func (b *Book) endSync(p *pending, outcome history.Phase) {
 	}
 }
 
-// interrupt ends p with the round. A sync may have been given the error that
-// another one, of the same time, then did not get.
+// interrupt ends p with the round. A sync may have got the error that another
+// one, of the same time, then did not get.
 func (p *pending) interrupt() {
 	if !p.syncs() {
 		return
@@ -116,7 +116,7 @@ func (t *target) synced(f *file, called, now int64) {
 // step: where one half of it is durable, so is the other. As long as another
 // sync that covers w is under way the word is contested: Linux reports a failed
 // write-back once per open file description, so of two syncs at a time only one
-// may be given the error, and the other one ends first and in peace.
+// may get the error, and the other may end first, without it.
 func (t *target) seal(w *op, now int64) {
 	halves := []*op{w}
 	if other := w.name.twin; other != nil && other.waits() {

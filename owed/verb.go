@@ -63,7 +63,9 @@ func (v verb) String() string {
 // changes reports whether v changes what a target holds. Reads, syncs and looks
 // of a check do not, and a line of a program speaks of changes that only the
 // program knows.
-func (v verb) changes() bool { return v.onBucket() || v >= verbCreate && v <= verbLink || v == verbAllocate }
+func (v verb) changes() bool {
+	return v.onBucket() || v >= verbCreate && v <= verbLink || v == verbAllocate
+}
 
 // onBucket tells whether v belongs to buckets; the rest belong to volumes.
 func (v verb) onBucket() bool { return v == verbPut || v == verbDelete }
