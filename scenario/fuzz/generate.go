@@ -182,8 +182,10 @@ func (m *Domain) triggered(d Draw, u Use, fault *scenario.Fault, operations int6
 		switch {
 		case d.Chance(name+"-timed", 0.3):
 			return d.Milliseconds(name, 5, 400)
-		case len(m.Counts) > 0 && d.Chance(name+"-counted", 0.15):
+		case len(m.Counts) > 0 && stays && d.Chance(name+"-counted", 0.2): // a round that waits for what does not come goes on until the timeout
 			return "{" + d.One(name+"-of", m.Counts...) + ": " + d.Number(name, 1, max(2, operations/2)) + "}"
+		case len(m.Counts) > 0 && name == "after" && d.Chance(name+"-counted", 0.15):
+			return "{" + d.One(name+"-of", m.Counts...) + ": " + d.Number(name, 1, max(1, operations/4)) + "}"
 		}
 		return "{operations: " + d.Number(name, min(4, operations), max(4, operations)) + "}"
 	}
