@@ -22,6 +22,9 @@ type Break struct {
 	Detail string
 }
 
+// refused is the break of a text that is not read.
+const refused = "refused"
+
 // tried is what came of one run.
 type tried struct {
 	broke   *Break
@@ -88,7 +91,7 @@ func removeDir(out *scenario.Outcome) error {
 func (f *Fuzzer) plan(text string) (*scenario.Plan, *Break) {
 	p, err := f.reread([]byte(text))
 	if err != nil {
-		return nil, &Break{"refused", err.Error()}
+		return nil, &Break{refused, err.Error()}
 	}
 	printed := p.Text()
 	again, err := f.reread(printed)
@@ -128,25 +131,34 @@ func (f *Fuzzer) run(ctx context.Context, r *scenario.Runner, p *scenario.Plan) 
 		out, err := r.Run(ctx, p)
 		done <- result{out, err}
 	}()
-	limit := time.NewTimer(time.Duration(p.Timeout) + f.Patience)
-	defer limit.Stop()
+	limit := time.Duration(p.Timeout) + f.Patience
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
 	var got result
+	stacks := "" // of when it should have ended
 	select {
 	case got = <-done:
-	case <-limit.C:
-		stacks := make([]byte, 1<<20)
-		stacks = stacks[:runtime.Stack(stacks, true)]
+	case <-timer.C:
+		stacks = allStacks()
 		select {
 		case got = <-done:
-			broke = &Break{"late", fmt.Sprintf("it took %v with a timeout of %v; when it should have ended:\n%s", time.Since(began).Round(time.Millisecond), p.Timeout, stacks)}
 		case <-time.After(stuckPatience):
 			return nil, true, &Break{"stuck", fmt.Sprintf("it had not ended %v after its timeout:\n%s", stuckPatience+f.Patience, stacks)}
 		}
+	}
+	if took := time.Since(began); took > limit {
+		broke = &Break{"late", fmt.Sprintf("it took %v with a timeout of %v; when it should have ended:\n%s", took.Round(time.Millisecond), p.Timeout, stacks)}
 	}
 	if got.err != nil && broke == nil {
 		broke = &Break{"refused when run", got.err.Error()}
 	}
 	return got.out, false, broke
+}
+
+// allStacks are those of all goroutines.
+func allStacks() string {
+	b := make([]byte, 1<<20)
+	return string(b[:runtime.Stack(b, true)])
 }
 
 // judged holds an outcome to its oracle.

@@ -17,6 +17,9 @@ const confirmRuns = 3
 // ShrinkRuns runs. Each part is dropped in turn, and numbers are halved, for as
 // long as one of it still breaks.
 func (f *Fuzzer) shrink(ctx context.Context, s Scenario, found *Found) error {
+	if found.What == refused {
+		return nil
+	}
 	left := f.ShrinkRuns
 	breaks := func(c Scenario) (bool, error) {
 		left--
@@ -51,7 +54,7 @@ func (f *Fuzzer) shrink(ctx context.Context, s Scenario, found *Found) error {
 			if c.Text() == s.Text() || left <= 0 {
 				continue
 			}
-			if _, refused := f.plan(c.Text()); refused != nil && found.What != "refused" {
+			if _, broke := f.plan(c.Text()); broke != nil && broke.What != found.What {
 				continue
 			}
 			still, err := breaks(c)
