@@ -21,11 +21,15 @@ test: setup
 	cd tools && $(GO) build -o ../.cache/testall ./testall
 	cd test/browser && ../../.cache/testall ./...
 	.cache/testall -race -fuzz 3s ./...
+	$(GO) build -o .cache/assay ./cmd/assay
+	.cache/assay selftest --fuzz 60s --fuzz-patience 5m --dir .cache/fuzz
 
 # The full counts. Ends within an hour.
 soak: setup
 	cd tools && $(GO) build -o ../.cache/testall ./testall
 	ASSAY_FULL=1 .cache/testall -timeout 55m ./...
+	$(GO) build -o .cache/assay ./cmd/assay
+	.cache/assay selftest --fuzz 20m --dir .cache/fuzz
 
 # Files that are made from the code and committed.
 generate:

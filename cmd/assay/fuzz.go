@@ -23,6 +23,7 @@ type fuzzFlags struct {
 	print    int
 	again    string
 	times    int
+	patience time.Duration
 }
 
 func (f *fuzzFlags) add(c *cobra.Command) {
@@ -31,6 +32,7 @@ func (f *fuzzFlags) add(c *cobra.Command) {
 	flags.IntVar(&f.first, "fuzz-first", 0, "begin with scenario `NUMBER` of the seed")
 	flags.IntVar(&f.print, "fuzz-print", -1, "print scenario `NUMBER` of the seed instead of running anything")
 	flags.StringVar(&f.again, "fuzz-again", "", "try the scenario in `FILE`, which an earlier --fuzz has told of")
+	flags.DurationVar(&f.patience, "fuzz-patience", 10*time.Second, "how much `TIME` beyond its timeout a run may take; more, where other work holds this machine up")
 	flags.IntVar(&f.times, "fuzz-times", 1, "with --fuzz-again: `N` times")
 }
 
@@ -45,6 +47,8 @@ func (f *fuzzFlags) check() error {
 		return scenario.Misconfigured("--fuzz-first", "%d: want 0 or more", f.first)
 	case f.times < 1:
 		return scenario.Misconfigured("--fuzz-times", "%d: want 1 or more", f.times)
+	case f.patience <= 0:
+		return scenario.Misconfigured("--fuzz-patience", "%v: want a time above 0", f.patience)
 	case f.duration > 0 && f.again != "":
 		return scenario.Misconfigured("--fuzz-again", "it says itself which scenario is tried: leave out --fuzz")
 	}
@@ -62,6 +66,7 @@ func (f *fuzzFlags) run(c *cobra.Command, dir *dirFlag, sd seed.Seed) error {
 		return err
 	}
 	fuzzer := newFuzzer(path)
+	fuzzer.Patience = f.patience
 	if f.print >= 0 {
 		_, err := fmt.Fprint(c.OutOrStdout(), fuzzer.Generate(sd, f.print).Text())
 		return err

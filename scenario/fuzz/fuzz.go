@@ -23,7 +23,7 @@ type Fuzzer struct {
 	Dir      string // for records; runs that broke something stay in it
 	// Patience is how much longer than its timeout a run may take; 0: 10 s.
 	Patience time.Duration
-	// ShrinkRuns bounds the runs that one break is shrunk with; 0: 40.
+	// ShrinkRuns bounds the runs that one break is shrunk with; 0: 30.
 	ShrinkRuns int
 	// Breaks is after how many it ends; 0: only when the time is up.
 	Breaks int
@@ -118,7 +118,7 @@ func (f *Fuzzer) withDefaults() *Fuzzer {
 		c.Patience = 10 * time.Second
 	}
 	if c.ShrinkRuns == 0 {
-		c.ShrinkRuns = 40
+		c.ShrinkRuns = 30
 	}
 	if c.Tell == nil {
 		c.Tell = func(string) {}
