@@ -28,7 +28,9 @@ func Fuzz() fuzz.Domain {
 			"delete":           one("0", "15", "40"),
 			"get":              one("0", "30", "60"),
 			"list":             one("0", "5", "50"),
+			"count":            {Draw: func(d fuzz.Draw, _ *fuzz.Scenario) string { return d.Number("value", 1, 60) }},
 		},
+		Honest:    []string{hinderName},
 		Processes: []string{"refstore"},
 		Plants: []fuzz.Plant{
 			{Name: "stored", Make: plantStored, Duty: dutyOfStored},

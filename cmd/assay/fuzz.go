@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
+	"github.com/seed-1b600011/assay/flakey/soft"
 	"github.com/seed-1b600011/assay/object"
 	"github.com/seed-1b600011/assay/scenario"
 	"github.com/seed-1b600011/assay/scenario/fuzz"
@@ -21,6 +23,7 @@ type fuzzFlags struct {
 	duration time.Duration
 	first    int
 	print    int
+	kind     string
 	again    string
 	times    int
 	patience time.Duration
@@ -30,6 +33,7 @@ func (f *fuzzFlags) add(c *cobra.Command) {
 	flags := c.Flags()
 	flags.DurationVar(&f.duration, "fuzz", 0, "instead of the controls, make scenarios from the seed for this much `TIME` and hold their verdicts to oracles of their own")
 	flags.IntVar(&f.first, "fuzz-first", 0, "begin with scenario `NUMBER` of the seed")
+	flags.StringVar(&f.kind, "fuzz-kind", "", "only with targets of this `KIND`, volumes or buckets; the scenarios of a seed are others then")
 	flags.IntVar(&f.print, "fuzz-print", -1, "print scenario `NUMBER` of the seed instead of running anything")
 	flags.StringVar(&f.again, "fuzz-again", "", "try the scenario in `FILE`, which an earlier --fuzz has told of")
 	flags.DurationVar(&f.patience, "fuzz-patience", 10*time.Second, "how much `TIME` beyond its timeout a run may take; more, where other work holds this machine up")
@@ -47,6 +51,8 @@ func (f *fuzzFlags) check() error {
 		return scenario.Misconfigured("--fuzz-first", "%d: want 0 or more", f.first)
 	case f.times < 1:
 		return scenario.Misconfigured("--fuzz-times", "%d: want 1 or more", f.times)
+	case f.kind != "" && f.kind != scenario.VolumeKind && f.kind != scenario.BucketKind:
+		return scenario.Misconfigured("--fuzz-kind", "%q: want %s or %s", f.kind, scenario.VolumeKind, scenario.BucketKind)
 	case f.patience <= 0:
 		return scenario.Misconfigured("--fuzz-patience", "%v: want a time above 0", f.patience)
 	case f.duration > 0 && f.again != "":
@@ -67,6 +73,7 @@ func (f *fuzzFlags) run(c *cobra.Command, dir *dirFlag, sd seed.Seed) error {
 	}
 	fuzzer := newFuzzer(path)
 	fuzzer.Patience = f.patience
+	fuzzer.Domains = slices.DeleteFunc(fuzzer.Domains, func(m fuzz.Domain) bool { return f.kind != "" && f.kind != m.Kind && f.again == "" })
 	if f.print >= 0 {
 		_, err := fmt.Fprint(c.OutOrStdout(), fuzzer.Generate(sd, f.print).Text())
 		return err
@@ -99,7 +106,9 @@ func (f *fuzzFlags) run(c *cobra.Command, dir *dirFlag, sd seed.Seed) error {
 // newFuzzer makes scenarios for everything that this binary can do.
 func newFuzzer(dir string) *fuzz.Fuzzer {
 	domains := []fuzz.Domain{volume.Fuzz(), object.Fuzz()}
-	reg := newRegistry(object.World{})
+	reg := &scenario.Registry{}
+	object.RegisterHindered(reg)
+	volume.Register(reg, soft.Driver{})
 	fuzz.Register(reg, domains...)
 	return &fuzz.Fuzzer{Registry: reg, Domains: domains, Dir: dir}
 }
