@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/seed-1b600011/assay/seed"
 	"github.com/seed-1b600011/assay/verdict"
@@ -108,6 +109,13 @@ func (f Found) String() string {
 	return b.String()
 }
 
+// indented is text for a terminal: file names may hold any byte.
 func indented(s string) string {
+	s = strings.Map(func(c rune) rune {
+		if c == '\n' || unicode.IsPrint(c) && c != unicode.ReplacementChar {
+			return c
+		}
+		return '?'
+	}, s)
 	return "    " + strings.ReplaceAll(strings.TrimRight(s, "\n"), "\n", "\n    ")
 }
