@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/seed-1b600011/assay/history"
+	"github.com/seed-1b600011/assay/owed"
 	"github.com/seed-1b600011/assay/scenario"
 	"github.com/seed-1b600011/assay/scenario/fuzz"
 	"github.com/seed-1b600011/assay/seed"
@@ -30,6 +31,9 @@ type product struct {
 type live struct{ name string }
 
 func (l live) Name() string                { return l.name }
+func (l live) Target() string              { return l.name }
+func (live) Rule() owed.Rule               { return owed.Rule{} }
+func (live) Intact(context.Context) error  { return nil }
 func (l live) Heal(context.Context) error  { return nil }
 func (l live) Close(context.Context) error { return nil }
 
@@ -66,12 +70,17 @@ func (p product) registry() *scenario.Registry {
 		return all, err
 	}})
 	for _, name := range []string{"work", "rest"} {
-		reg.Test(scenario.Test{Name: name, Target: scenario.BucketKind, Run: func(ctx context.Context, e *scenario.Env, _ scenario.Live, _ scenario.Task, _ any) error {
+		reg.Test(scenario.Test{Name: name, Target: scenario.BucketKind, Run: func(ctx context.Context, e *scenario.Env, l scenario.Live, _ scenario.Task, _ any) error {
 			if p.slow {
 				time.Sleep(100 * time.Millisecond) // whatever ctx says
 			}
 			if name == "work" || p.idle {
 				e.Meter.Operation(ctx, history.Acknowledged, 1, time.Millisecond)
+				op, err := e.History.Begin(history.Record{Verb: "put", Target: l.Name(), Object: "x", To: 1, Generation: 1})
+				if err != nil {
+					return err
+				}
+				return e.History.Append(history.Record{Op: op, Phase: history.Acknowledged})
 			}
 			return nil
 		}})

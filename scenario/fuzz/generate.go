@@ -177,7 +177,7 @@ func (d Draw) weightedCount(name string) int64 {
 // than not, and always where it would hold the tests up for ever.
 func (m *Domain) triggered(d Draw, u Use, fault *scenario.Fault, operations int64) Use {
 	d = d.In("trigger")
-	stays := !fault.Instant && !fault.EndsRound
+	stays := !fault.Instant && !fault.EndsRound()
 	when := func(name string) string {
 		switch {
 		case d.Chance(name+"-timed", 0.3):
