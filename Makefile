@@ -4,7 +4,7 @@ PACKAGES = gcc libc6-dev e2fsprogs xfsprogs btrfs-progs sqlite3 fio git rsync po
 GO      ?= go
 RUN      = $(GO) tool -modfile=tools/go.mod
 
-.PHONY: build test soak generate setup \
+.PHONY: build test soak race generate setup \
 	bench bench-content bench-history bench-object bench-owed bench-flakey bench-volume bench-pathcheck bench-pressure
 
 build:
@@ -21,13 +21,21 @@ test: setup
 	cd tools && $(GO) test ./... && $(GO) build -o ../.cache/testall ./testall
 	cd test/browser && ../../.cache/testall ./...
 	.cache/testall -race -fuzz 300x -timeout 80m ./...
+	$(GO) build -o .cache/assay ./cmd/assay
+	.cache/assay selftest --fuzz 60s --fuzz-patience 5m --dir .cache/fuzz
 
-# The full counts, the race detector where make test is without, and every fuzz
-# target for a while. Ends within an hour and a half.
+# The full counts. Ends within an hour.
 soak: setup
 	cd tools && $(GO) build -o ../.cache/testall ./testall
-	ASSAY_FULL=1 .cache/testall -fuzz 20s -timeout 80m ./...
-	GORACE=atexit_sleep_ms=10 $(GO) test -race -timeout 80m ./cmd/assay ./volume ./flakey/soft
+	ASSAY_FULL=1 .cache/testall -timeout 55m ./...
+	$(GO) build -o .cache/assay ./cmd/assay
+	.cache/assay selftest --fuzz 20m --dir .cache/fuzz
+
+# The race detector where make test is without, and every fuzz target for a while.
+race: setup
+	cd tools && $(GO) build -o ../.cache/testall ./testall
+	.cache/testall -fuzz 20s -run '^Fuzz' -timeout 55m ./...
+	GORACE=atexit_sleep_ms=10 $(GO) test -race -timeout 55m ./cmd/assay ./volume ./flakey/soft
 
 # Files that are made from the code and committed.
 generate:

@@ -145,7 +145,11 @@ func (w World) open(ctx context.Context, e *scenario.Env, chosen []*Backend) (*s
 	}
 	s := newStanding(e, "the reference store", w.Patience)
 	s.dead = func() error { return dead(server) }
-	return &store{standing: s, client: newClient(endpointOf(server.Front()), s.limit), server: server}, nil
+	client := newClient(endpointOf(server.Front()), s.limit)
+	if w.hindered {
+		client = &hinderedClient{Client: client}
+	}
+	return &store{standing: s, client: client, server: server}, nil
 }
 
 func endpointOf(e refstore.Endpoint) Endpoint {

@@ -77,6 +77,8 @@ type World struct {
 	Endpoint *Endpoint // nil: the reference store
 	Backends []Backend
 	Patience time.Duration // with a store that is away or throttles; 0: DefaultPatience
+
+	hindered bool // the reference store's: see RegisterHindered
 }
 
 // Files are the files that say where the targets are, in the form that older

@@ -48,12 +48,22 @@ func (Local) Execute(ctx context.Context, p *Plan, tasks iter.Seq[Task], do func
 	return context.Cause(ctx)
 }
 
+// PanicError is a panic of a test, a fault or a check, caught: it broke, and
+// what it would have said is not known.
+type PanicError struct {
+	Value any
+	Stack []byte
+}
+
+// Error is the value and the stack.
+func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v\n%s", e.Value, e.Stack) }
+
 // safely runs what others have written. A panic of theirs is an error of the
 // test or check that made it, and must not take the clean-up with it.
 func safely(run func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+			err = &PanicError{Value: p, Stack: debug.Stack()}
 		}
 	}()
 	return run()

@@ -83,21 +83,26 @@ func (s *schedule) begin(ctx context.Context) (wait func() error, err error) {
 		if err := s.inject(ctx); err != nil {
 			return nil, err
 		}
-		return func() error { return s.stay(ctx) }, nil
+		return s.beside(func() error { return s.stay(ctx) }), nil
 	}
 	armed, err := s.arm()
 	if err != nil {
 		return nil, err
 	}
+	return s.beside(func() error { return s.occurrences(ctx, armed) }), nil
+}
+
+// beside does something while the tests go on. wait returns when it is done.
+func (s *schedule) beside(do func() error) (wait func() error) {
 	done := make(chan error, 1)
 	go func() {
-		err := safely(func() error { return s.occurrences(ctx, armed) })
+		err := safely(do)
 		if err != nil {
 			s.run.endRound(err) // what goes on without the fault proves nothing
 		}
 		done <- err
 	}()
-	return func() error { return <-done }, nil
+	return func() error { return <-done }
 }
 
 // alarm is a wait that has begun: ready when the fault is to act, ack once it has.

@@ -228,13 +228,7 @@ func orEmpty(options any) any {
 }
 
 // Checks are the registered checks, by name.
-func (r *Registry) Checks() []*Check {
-	var all []*Check
-	for _, name := range names(r.checks) {
-		all = append(all, r.checks[name])
-	}
-	return all
-}
+func (r *Registry) Checks() []*Check { return sortedByName(r.checks) }
 
 // Only is a copy of the registry with the check of that name alone.
 func (r *Registry) Only(check string) *Registry {

@@ -20,11 +20,13 @@ func selftestCommand() *cobra.Command {
 	var dir dirFlag
 	var seedFlag, output string
 	var adjust scenario.Adjust
+	var fuzzing fuzzFlags
 	c := &cobra.Command{
 		Use:   "selftest",
 		Short: "Plant every fault that this machine allows and show that each check finds it",
 		Long: "Run the controls of every check: each planted fault must be found, with the\nright kind, at what it damaged and nowhere else; each clean run must pass.\n\n" +
-			"Exit code: 0 all is as it must be, 1 a fault was missed or a clean run blamed.",
+			"With --fuzz, make scenarios out of all that this assay knows and hold their\nverdicts to oracles of their own: what an honest stack must survive is never\nblamed, and a lie that is known to have hit what was owed is found. What breaks an\noracle is made smaller and printed.\n\n" +
+			"Exit code: 0 all is as it must be, 1 a fault was missed or a clean run blamed,\n3 assay itself failed.",
 		Args: args(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {
 			if output != "text" && output != "json" {
@@ -40,10 +42,14 @@ func selftestCommand() *cobra.Command {
 					return usage{err}
 				}
 			}
+			if fuzzing.wanted() {
+				return fuzzing.run(c, &dir, sd)
+			}
 			return selftest(c, &dir, sd, adjust, output)
 		},
 	}
 	dir.add(c)
+	fuzzing.add(c)
 	c.Flags().StringVar(&seedFlag, "seed", "", "`NUMBER` from which every choice is drawn; default: a random one, which is printed")
 	c.Flags().StringVar(&output, "output", "text", "`FORM` of the report: text or json")
 	c.Flags().Float64Var(&adjust.Scale, "scale", 1, "multiply the number of objects and operations by this `FACTOR`")

@@ -35,6 +35,7 @@ var floors = map[string]struct {
 	"owed":               {1, nil},
 	"refstore":           {1, nil},
 	"scenario":           {1, []string{"owed"}},
+	"scenario/fuzz":      {1, []string{"scenario"}},
 	"flakey":             {1, nil},
 	"flakey/recording":   {1, []string{"flakey"}},
 	"flakey/soft/medium": {1, []string{"flakey", "flakey/recording"}},
