@@ -24,7 +24,7 @@ func (c sound) scenario() string {
 		c.size = map[string]string{"ext4": "64M", "xfs": "320M", "btrfs": "160M"}[c.fs]
 	}
 	return fmt.Sprintf("- name: control\n  required: {volumes: [{device: soft, filesystem: %s, size: %s}]}\n"+
-		"  files: %s\n  concurrency: 4\n  tests: [%s]\n%s  checks: [%s]\n  timeout: 2m\n", c.fs, c.size, c.files, c.tests, faults, c.check)
+		"  files: %s\n  concurrency: 4\n  tests: [%s]\n%s  checks: [%s]\n  timeout: 30m\n", c.fs, c.size, c.files, c.tests, faults, c.check)
 }
 
 // control names what is planted in it.
@@ -104,7 +104,7 @@ const (
 func execControls() []scenario.Control {
 	of := func(writer, faults string) string {
 		return "- name: control\n  required: {volumes: [{device: soft, filesystem: ext4, size: 64M, mount: commit=1000}]}\n" +
-			"  tests:\n    - exec: {command: " + writer + "}\n  faults: [" + faults + "]\n  checks:\n    - exec: {command: " + readLog + ", expects: acknowledged}\n  timeout: 2m\n"
+			"  tests:\n    - exec: {command: " + writer + "}\n  faults: [" + faults + "]\n  checks:\n    - exec: {command: " + readLog + ", expects: acknowledged}\n  timeout: 30m\n"
 	}
 	return []scenario.Control{
 		{Name: "lines are promised without a sync, then power fails", Wants: verdict.Lost, Needs: needs("ext4"), Scenario: of(appendUnsynced, "power-cut: {after: 300ms, keep: none}")},

@@ -42,18 +42,27 @@ func selftest(t *testing.T, reg *scenario.Registry) (ok bool, all []scenario.Con
 
 func TestEveryControl(t *testing.T) {
 	needDisk(t)
-	_, all := selftest(t, registry())
-	for _, o := range all {
-		if o.Skipped != "" {
-			t.Logf("%s: %s: skipped: %s", o.Check, o.Control, o.Skipped)
-		} else if !o.OK {
-			t.Errorf("%s: %s: %s", o.Check, o.Control, o.Problem)
-		}
+	for _, c := range registry().Checks() {
+		t.Run(c.Name, func(t *testing.T) {
+			t.Parallel()
+			_, all := selftest(t, registry().Only(c.Name))
+			for _, o := range all {
+				if o.Skipped != "" {
+					t.Logf("%s: skipped: %s", o.Control, o.Skipped)
+				} else if !o.OK {
+					t.Errorf("%s: %s", o.Control, o.Problem)
+				}
+			}
+			if len(all) != len(c.Controls) {
+				t.Errorf("%d of %d controls were run", len(all), len(c.Controls))
+			}
+		})
 	}
 }
 
-// TestSelfTestSeesABrokenCheck takes the logic out of each check in turn, and
-// puts a check that blames without cause in its place.
+// TestSelfTestSeesABrokenCheck takes the logic out of each check in turn, which
+// one of its planted controls must show, and puts a check that blames without
+// cause in its place, which one of its clean ones must.
 func TestSelfTestSeesABrokenCheck(t *testing.T) {
 	needDisk(t)
 	for _, c := range registry().Checks() {
@@ -64,9 +73,10 @@ func TestSelfTestSeesABrokenCheck(t *testing.T) {
 			},
 		} {
 			t.Run(c.Name+" "+name, func(t *testing.T) {
+				t.Parallel()
 				mutant := *c
 				mutant.Judge = judge
-				mutant.Controls = []scenario.Control{firstOf(c, func(k scenario.Control) bool { return k.Wants == "" }), firstOf(c, func(k scenario.Control) bool { return k.Wants != "" })}
+				mutant.Controls = []scenario.Control{firstOf(c, func(k scenario.Control) bool { return (k.Wants == "") == (name == "blames all") })}
 				if ok, _ := selftest(t, registry().With(mutant).Only(c.Name)); ok {
 					t.Error("the selftest is green")
 				}

@@ -209,7 +209,7 @@ func TestFlakeyCleanAfterSIGKILL(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Until its last thread has ended it holds its ledger.
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		if b, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", st.PID)); err != nil || len(b) == 0 {
 			break
 		}

@@ -23,6 +23,12 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// patience is how long a test waits for what happens by itself.
+const patience = 5 * time.Minute
+
+// full reports whether the full counts are asked for.
+func full() bool { return os.Getenv("ASSAY_FULL") != "" }
+
 // result is what a command line gave.
 type result struct {
 	code        int
@@ -90,7 +96,7 @@ func nothingLeft(t *testing.T, dir string, kept int) {
 	if left, _ := filepath.Glob(filepath.Join(dir, "assay", "runs", "*")); len(left) != kept {
 		t.Errorf("runs are left: %v, want %d", left, kept)
 	}
-	deadline := time.Now().Add(60 * time.Second)
+	deadline := time.Now().Add(patience)
 	for childrenOf(dir) != "" && time.Now().Before(deadline) {
 		time.Sleep(50 * time.Millisecond)
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"os"
@@ -73,7 +74,7 @@ func (p *pressed) stop(s os.Signal) int {
 
 func fetch(t *testing.T, url string, token string) (int, string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, "GET", url, nil)
 	if err != nil {
@@ -110,7 +111,7 @@ func TestTestero(t *testing.T) {
 	}
 	total := regexp.MustCompile(`Total size: (\d+) bytes\.\n$`)
 	held := func(path string) (n int64) {
-		for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 			_, text := fetch(t, p.url+path, "")
 			if m := total.FindStringSubmatch(text); m != nil {
 				n, _ = strconv.ParseInt(m[1], 10, 64)
@@ -241,11 +242,20 @@ func TestPressureWithoutServer(t *testing.T) {
 		t.Errorf("left: %v", left)
 	}
 	c := command(t.Context(), t, dir, "pressure", "memory", "3M")
-	if err := c.Start(); err != nil {
+	read, write, err := os.Pipe()
+	if err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(500 * time.Millisecond)
+	defer read.Close()
+	c.Stdout, c.Stderr = write, write
+	if err := errors.Join(c.Start(), write.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if line, err := bufio.NewReader(read).ReadString('d'); err != nil || !strings.HasSuffix(line, "held") {
+		t.Errorf("%q, %v", line, err)
+	}
 	_ = c.Process.Signal(syscall.SIGINT)
+	_, _ = io.Copy(io.Discard, read)
 	if err := c.Wait(); err != nil {
 		t.Errorf("interrupted: %v", err)
 	}

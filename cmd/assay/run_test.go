@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"encoding/xml"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -171,7 +172,15 @@ const long = `- name: long
 // started starts assay and waits until it drives.
 func started(t *testing.T, dir string, args ...string) *exec.Cmd {
 	t.Helper()
+	return startedInto(t, nil, dir, args...)
+}
+
+// startedInto is the same with its standard output, which may be read once the
+// command has been waited for.
+func startedInto(t *testing.T, out io.Writer, dir string, args ...string) *exec.Cmd {
+	t.Helper()
 	c := command(t.Context(), t, dir, args...)
+	c.Stdout = out
 	errout, err := c.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -281,13 +290,8 @@ func TestHostile(t *testing.T) {
 // nothing can be proved any more.
 func TestStoreDies(t *testing.T) {
 	dir := t.TempDir()
-	c := command(t.Context(), t, dir, "run", write(t, "long.yaml", long))
 	var out strings.Builder
-	c.Stdout, c.Stderr = &out, &out
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
-	time.Sleep(1500 * time.Millisecond)
+	c := startedInto(t, &out, dir, "run", write(t, "long.yaml", long))
 	killed := 0
 	for path := range strings.FieldsSeq(childrenOf(dir)) {
 		var pid int
