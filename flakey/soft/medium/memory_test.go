@@ -129,7 +129,7 @@ func TestReadyEnds(t *testing.T) {
 	defer m.Close()
 	eventually := func(what string, is func() bool) {
 		t.Helper()
-		for range 20_000 {
+		for range 300_000 {
 			if is() {
 				return
 			}
