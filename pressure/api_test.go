@@ -143,10 +143,9 @@ func TestLongQuery(t *testing.T) {
 func TestHeldForATime(t *testing.T) {
 	s := newService(t, ServiceOptions{})
 	at := serve(t, s)
+	do(t, at, "PUT", "/v1/memory?wait=10s", `{"bytes": "2M", "for": "1h"}`)
+	eventually(t, "it is held", func() bool { return s.Memory.Current().Held == 2*mib })
 	do(t, at, "PUT", "/v1/memory?wait=10s", `{"bytes": "2M", "for": "200ms"}`)
-	if held := s.Memory.Current().Held; held != 2*mib {
-		t.Errorf("%d bytes are held", held)
-	}
 	eventually(t, "it is released", func() bool { return s.Memory.Current().Held == 0 })
 	do(t, at, "PUT", "/v1/disk?wait=10s", `{"bytes": "2M", "for": "200ms"}`)
 	do(t, at, "PUT", "/v1/disk?wait=10s", `{"bytes": "1M"}`)
@@ -183,19 +182,22 @@ func TestPlanShapes(t *testing.T) {
 func TestPlansAreFollowed(t *testing.T) {
 	s := newService(t, ServiceOptions{})
 	at := serve(t, s)
-	for _, body := range []string{
-		`{"resource": "memory", "shape": "ramp", "to": "8M", "for": "600ms"}`,
-		`{"resource": "disk", "shape": "steps", "from": "1M", "to": "3M", "steps": 2, "for": "600ms", "then": "release"}`,
-		`{"resource": "cpu", "shape": "sine", "to": 0.2, "for": "600ms"}`,
-	} {
-		do(t, at, "POST", "/v1/plan", body)
-	}
 	most := map[string]float64{}
-	eventually(t, "the plans end", func() bool {
-		all := s.All()
-		most["memory"], most["disk"], most["cpu"] = max(most["memory"], float64(all.Memory.Held)), max(most["disk"], float64(all.Disk.Held)), max(most["cpu"], all.CPU.Asked)
-		return len(s.plans.list()) == 0
-	})
+	// On a busy machine a plan may be over before anyone has looked.
+	for try := 0; try < 100 && (most["disk"] != 3*mib || most["cpu"] < 0.05); try++ {
+		for _, body := range []string{
+			`{"resource": "memory", "shape": "ramp", "to": "8M", "for": "600ms"}`,
+			`{"resource": "disk", "shape": "steps", "from": "1M", "to": "3M", "steps": 2, "for": "600ms", "then": "release"}`,
+			`{"resource": "cpu", "shape": "sine", "to": 0.2, "for": "600ms"}`,
+		} {
+			do(t, at, "POST", "/v1/plan", body)
+		}
+		eventually(t, "the plans end", func() bool {
+			all := s.All()
+			most["memory"], most["disk"], most["cpu"] = max(most["memory"], float64(all.Memory.Held)), max(most["disk"], float64(all.Disk.Held)), max(most["cpu"], all.CPU.Asked)
+			return len(s.plans.list()) == 0
+		})
+	}
 	all := s.All()
 	if all.Memory.Held != 8*mib || all.Disk.Held != 0 || all.CPU.Asked > 0.01 {
 		t.Errorf("at the end: %+v", all)

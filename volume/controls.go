@@ -59,10 +59,10 @@ func fileControls() []scenario.Control {
 	unflushed := files("ext4", "write-files, rewrite-files: {direct: true, sync: none}, read-files", "stale-reads: {"+third+"}")
 	unflushed.size = "64M, mount: commit=1000" // or the journal's commit flushes the disk
 	return []scenario.Control{
-		files("ext4", all, "power-cut: {every: {min: 50ms, max: 200ms}, times: 4}").control("power cuts under all that is done to files", ""),
-		files("xfs", all, "power-cut: {every: {min: 50ms, max: 200ms}, times: 4}").control("power cuts under all that is done to files", ""),
-		files("btrfs", all, "power-cut: {every: {min: 50ms, max: 200ms}, times: 4}").control("power cuts under all that is done to files", ""),
-		files("ext4", all, "kill: {every: {min: 50ms, max: 200ms}, times: 3}").control("kills under all that is done to files", ""),
+		files("ext4", all, "power-cut: {every: {operations: {min: 20, max: 120}}, times: 4}").control("power cuts under all that is done to files", ""),
+		files("xfs", all, "power-cut: {every: {operations: {min: 20, max: 120}}, times: 4}").control("power cuts under all that is done to files", ""),
+		files("btrfs", all, "power-cut: {every: {operations: {min: 20, max: 120}}, times: 4}").control("power cuts under all that is done to files", ""),
+		files("ext4", all, "kill: {every: {operations: {min: 20, max: 120}}, times: 3}").control("kills under all that is done to files", ""),
 		files("xfs", "write-files, rewrite-files", "error-flushes: {count: 1, "+written+"}").control("flushes fail, and the file system says so", ""),
 		files("ext4", "write-files, rewrite-files", "error-writes: {"+third+"}").control("the writes of a file fail, and fsync says so", ""),
 
@@ -86,9 +86,9 @@ func fsckControls() []scenario.Control {
 	dropped := fsck("ext4", "drop-writes: {probability: 0.3}")
 	dropped.size = "16M, sector: 512" // with the smallest blocks and journal, what is dropped soon is the inode tables too
 	return []scenario.Control{
-		fsck("ext4", "power-cut: {every: {min: 50ms, max: 200ms}, times: 3}").control("power cuts", ""),
-		fsck("xfs", "power-cut: {every: {min: 50ms, max: 200ms}, times: 3}").control("power cuts", ""),
-		fsck("btrfs", "power-cut: {every: {min: 50ms, max: 200ms}, times: 3}").control("power cuts", ""),
+		fsck("ext4", "power-cut: {every: {operations: {min: 50, max: 400}}, times: 3}").control("power cuts", ""),
+		fsck("xfs", "power-cut: {every: {operations: {min: 50, max: 400}}, times: 3}").control("power cuts", ""),
+		fsck("btrfs", "power-cut: {every: {operations: {min: 50, max: 400}}, times: 3}").control("power cuts", ""),
 		dropped.control("one in three writes is dropped", verdict.Corrupt, verdict.Unreadable),
 	}
 }
@@ -107,9 +107,9 @@ func execControls() []scenario.Control {
 			"  tests:\n    - exec: {command: " + writer + "}\n  faults: [" + faults + "]\n  checks:\n    - exec: {command: " + readLog + ", expects: acknowledged}\n  timeout: 30m\n"
 	}
 	return []scenario.Control{
-		{Name: "lines are promised without a sync, then power fails", Wants: verdict.Lost, Needs: needs("ext4"), Scenario: of(appendUnsynced, "power-cut: {after: 300ms, keep: none}")},
-		{Name: "each line is synced, on a disk that drops flushes", Wants: verdict.Lost, Needs: needs("ext4"), Scenario: of(appendSynced, "drop-flushes, power-cut: {after: 500ms, keep: none}")},
-		{Name: "each line is synced, then power fails", Needs: needs("ext4"), Scenario: of(appendSynced, "power-cut: {every: {min: 200ms, max: 400ms}, times: 3}")},
+		{Name: "lines are promised without a sync, then power fails", Wants: verdict.Lost, Needs: needs("ext4"), Scenario: of(appendUnsynced, "power-cut: {after: {operations: 50}, keep: none}")},
+		{Name: "each line is synced, on a disk that drops flushes", Wants: verdict.Lost, Needs: needs("ext4"), Scenario: of(appendSynced, "drop-flushes, power-cut: {after: {operations: 20}, keep: none}")},
+		{Name: "each line is synced, then power fails", Needs: needs("ext4"), Scenario: of(appendSynced, "power-cut: {every: {operations: {min: 3, max: 30}}, times: 3}")},
 	}
 }
 
@@ -122,6 +122,6 @@ func latencyControls() []scenario.Control {
 			control("probes of all kinds on a disk that answers", ""),
 		probes("ext4", "check-latency: {max: 500ms}", "probe-latency: {check: write, for: 4s}", "hang: {after: 2s, for: 1s}").control("a disk that hangs for a second", verdict.Late),
 		probes("xfs", "check-latency: {p99: 50ms}", "write-files, probe-latency: {for: 2s}", "delay: {time: 200ms, after: {operations: 60}}").control("a disk that takes 200 ms", verdict.Late),
-		probes("ext4", "check-latency: {max: 500ms}", "write-files, probe-latency: {check: write, for: 2s}", "hang: {after: {operations: 24}}").control("a disk that hangs for ever", verdict.Late),
+		probes("ext4", "check-latency: {max: 500ms}", "write-files, probe-latency: {check: write, for: 10s}", "hang: {after: {operations: 24}}").control("a disk that hangs for ever", verdict.Late),
 	}
 }

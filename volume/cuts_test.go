@@ -55,7 +55,7 @@ func TestHonestCuts(t *testing.T) {
 					if early {
 						text = strings.Replace(text, "concurrency: 4", "concurrency: 1", 1)
 					}
-					out := l.run(onDisk(fs, sizeOf(fs)) + text)
+					out := l.settled(onDisk(fs, sizeOf(fs)) + text)
 					if n := namesBack(out); !defect || n < len(out.Findings) || out.Verdict != verdict.Fail {
 						l.wants(out, verdict.Pass, "")
 					} else {

@@ -25,8 +25,9 @@ func TestKills(t *testing.T) {
 				t.Run(fmt.Sprint("mix ", j+1), func(t *testing.T) {
 					l := newLab(t)
 					kills := count(3, 50)
-					out := l.passes(onDisk(fs, sizeOf(fs)) + files("{count: 8, size: {min: 0B, max: 200K}}", tests,
+					out := l.settled(onDisk(fs, sizeOf(fs)) + files("{count: 8, size: {min: 0B, max: 200K}}", tests,
 						fmt.Sprintf("kill: {every: {min: 5ms, max: 100ms}, times: %d}, pause: {after: {operations: 1}, every: {operations: 40}, for: 5ms}", kills)))
+					l.wants(out, verdict.Pass, "")
 					if out.Rounds != kills {
 						t.Errorf("%d rounds of %s", out.Rounds, tests)
 					}

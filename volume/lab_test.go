@@ -211,6 +211,19 @@ func (l *lab) run(text string) *scenario.Outcome {
 	return l.runIn(l.ctx, text)
 }
 
+// settled runs a scenario until it proves something: where faults come by time,
+// a slow machine may have done nothing before the last of them.
+func (l *lab) settled(text string) (out *scenario.Outcome) {
+	l.Helper()
+	for range 20 {
+		if out = l.run(text); out.Verdict != verdict.Inconclusive || out.Err != nil {
+			break
+		}
+		l.Logf("again: %s", out.Why)
+	}
+	return out
+}
+
 func (l *lab) runIn(ctx context.Context, text string) *scenario.Outcome {
 	l.Helper()
 	out, err := l.tryRun(ctx, l.plan(text))

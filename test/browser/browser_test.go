@@ -93,7 +93,7 @@ func do(t *testing.T, ctx context.Context, what string, actions ...action) {
 
 func run[T any](t *testing.T, ctx context.Context, what string, a chromedp.Action[T]) T {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
 	v, err := chromedp.Run(ctx, a)
 	if err != nil {
@@ -127,11 +127,11 @@ func value[T any](t *testing.T, ctx context.Context, script string) T {
 func eventually(t *testing.T, ctx context.Context, what, script string) {
 	t.Helper()
 	is := func() (bool, error) {
-		ctx, cancel := context.WithTimeout(ctx, time.Minute)
+		ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 		defer cancel()
 		return chromedp.Run(ctx, chromedp.Evaluate[bool](script))
 	}
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(5 * time.Minute); ; time.Sleep(50 * time.Millisecond) {
 		so, err := is()
 		if so && err == nil {
 			return

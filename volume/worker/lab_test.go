@@ -23,7 +23,7 @@ func TestMain(m *testing.M) {
 }
 
 // guard ends a test that hangs; it asserts nothing.
-const guard = 60 * time.Second
+const guard = 5 * time.Minute
 
 // lab is a directory of a test's own and a child that touches the files in it.
 type lab struct {
