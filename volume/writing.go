@@ -45,14 +45,14 @@ func (w writing) block() int64 {
 
 // write writes a generation to the parts, in the order and as many at once as
 // the options say, and syncs.
-func (w writing) write(ctx context.Context, draw seed.Seed, f *File, generation uint32, todo parts) error {
-	todo = todo.ordered(w.Order, draw)
+func (w writing) write(ctx context.Context, draw seed.Seed, f *File, generation uint32, work parts) error {
+	work = work.ordered(w.Order, draw)
 	every := w.SyncEvery
 	if every == 0 {
-		every = max(todo.n, 1)
+		every = max(work.n, 1)
 	}
-	for from := int64(0); from == 0 || from < todo.n; from += every {
-		if err := w.batch(ctx, f, generation, todo.slice(from, min(from+every, todo.n))); err != nil {
+	for from := int64(0); from == 0 || from < work.n; from += every {
+		if err := w.batch(ctx, f, generation, work.slice(from, min(from+every, work.n))); err != nil {
 			return err
 		}
 		if err := f.Sync(ctx, w.access()); err != nil {
@@ -63,12 +63,12 @@ func (w writing) write(ctx context.Context, draw seed.Seed, f *File, generation 
 }
 
 // batch writes the parts between two syncs, several at once.
-func (w writing) batch(ctx context.Context, f *File, generation uint32, todo parts) error {
-	each := todo.all
+func (w writing) batch(ctx context.Context, f *File, generation uint32, work parts) error {
+	each := work.all
 	if w.SyncEvery == 0 && w.Order != "reverse" && w.Order != "random" {
-		each = todo.runs
+		each = work.runs
 	}
-	if w.Depth <= 1 || todo.n == 1 || todo.contiguous { // blocks of a run go by Access.Depth
+	if w.Depth <= 1 || work.n == 1 || work.contiguous { // blocks of a run go by Access.Depth
 		for p := range each {
 			if err := f.Write(ctx, w.access(), generation, p.from, p.to, w.block()); err != nil {
 				return err
@@ -78,7 +78,7 @@ func (w writing) batch(ctx context.Context, f *File, generation uint32, todo par
 	}
 	var group sync.WaitGroup
 	next, errs, failed := make(chan part), make(chan error, w.Depth), make(chan struct{}, w.Depth)
-	for range min(w.Depth, todo.n) {
+	for range min(w.Depth, work.n) {
 		group.Go(func() {
 			for p := range next {
 				if err := f.Write(ctx, w.access(), generation, p.from, p.to, w.block()); err != nil {
@@ -218,12 +218,12 @@ func (o rewriteFiles) file(ctx context.Context, f *Files, i int64) error {
 			}
 		}
 	}
-	todo := o.blocks(0, file.Size())
+	work := o.blocks(0, file.Size())
 	if o.Writes > 0 && count > 0 {
 		block := draw.For("block")
-		todo = parts{n: o.Writes, at: func(n int64) part { return at(int64(block.Below(uint64(n), uint64(count)))) }}
+		work = parts{n: o.Writes, at: func(n int64) part { return at(int64(block.Below(uint64(n), uint64(count)))) }}
 	}
-	return errors.Join(o.write(ctx, draw, file, generation, todo), file.Close(ctx))
+	return errors.Join(o.write(ctx, draw, file, generation, work), file.Close(ctx))
 }
 
 // file appends to file number i.

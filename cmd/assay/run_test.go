@@ -191,7 +191,7 @@ func TestBadDir(t *testing.T) {
 		t.Skip("a full and a read-only file system need root")
 	}
 	full := t.TempDir()
-	if err := unix.Mount("tmpfs", full, "tmpfs", 0, "size=64k"); err != nil {
+	if err := unix.Mount("tmpfs", full, "tmpfs", 0, "size=64k,mode=0700"); err != nil {
 		t.Skip("a full file system needs to be mounted: ", err)
 	}
 	defer unix.Unmount(full, unix.MNT_DETACH)
@@ -199,7 +199,7 @@ func TestBadDir(t *testing.T) {
 		t.Fatal(err)
 	}
 	assay(t, dir, "run", "--dir", full, ok).want(t, 2, "--dir", "no space left")
-	if err := unix.Mount("", full, "", unix.MS_REMOUNT|unix.MS_RDONLY, ""); err != nil {
+	if err := unix.Mount("", full, "", unix.MS_REMOUNT|unix.MS_RDONLY, "mode=0700"); err != nil {
 		t.Fatal(err)
 	}
 	assay(t, dir, "run", "--dir", full, ok).want(t, 2, "--dir", "read-only")
