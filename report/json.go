@@ -76,7 +76,8 @@ type PlanOutcome struct {
 	Refusals   []verdict.Refusal       `json:"refusals,omitempty"` // what the target said to requests that it did not do
 	Faults     []scenario.FaultOutcome `json:"faults"`
 	Findings   []verdict.Finding       `json:"findings"`
-	Records    string                  `json:"records,omitempty"` // directory
+	Records    string                  `json:"records,omitempty"`       // directory
+	Size       int64                   `json:"records_bytes,omitempty"` // that it takes on its disk
 	Error      string                  `json:"error,omitempty"`
 	Plan       string                  `json:"plan"` // in the language of scenarios
 }
@@ -90,6 +91,7 @@ type Operations struct {
 	P50          float64 `json:"p50_seconds"`
 	P99          float64 `json:"p99_seconds"`
 	Max          float64 `json:"max_seconds"`
+	Driving      float64 `json:"driving_seconds"` // for which the tests ran
 }
 
 // NewDocument is a Run in the form that JSON writes.
@@ -101,9 +103,9 @@ func NewDocument(r Run) Document {
 	for _, o := range r.Outcomes {
 		t := o.Tick
 		p := PlanOutcome{Scenario: o.Plan.Name, Repeat: o.Plan.Repeat, Seed: o.Plan.Seed.String(), Verdict: o.Verdict, Why: o.Why, Skipped: o.Skipped,
-			Began: o.Began, Seconds: o.Took.Seconds(), Rounds: o.Rounds, Faults: o.Faults, Findings: o.Findings, Records: o.Dir, Plan: string(o.Plan.Text()), Refusals: o.Refusals,
+			Began: o.Began, Seconds: o.Took.Seconds(), Rounds: o.Rounds, Faults: o.Faults, Findings: o.Findings, Records: o.Dir, Size: o.Size, Plan: string(o.Plan.Text()), Refusals: o.Refusals,
 			Operations: Operations{t.Acknowledged, t.Refused, t.Unknown, t.Bytes,
-				t.Latency.Quantile(0.5).Seconds(), t.Latency.Quantile(0.99).Seconds(), t.Latency.Max.Seconds()}}
+				t.Latency.Quantile(0.5).Seconds(), t.Latency.Quantile(0.99).Seconds(), t.Latency.Max.Seconds(), t.Driving.Seconds()}}
 		if p.Faults == nil {
 			p.Faults = []scenario.FaultOutcome{}
 		}

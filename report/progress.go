@@ -20,7 +20,9 @@ type Progress struct {
 
 	mu      sync.Mutex
 	state   verdict.State
-	entered time.Time // when the state began
+	stage   string    // of the state: a stage is measured on its own
+	entered time.Time // when the state or the stage began
+	before  int64     // what was done by then
 	told    time.Time // when the last plain line was written
 	last    verdict.Tick
 	lastAt  time.Time
@@ -46,10 +48,10 @@ func (p *Progress) Event(e verdict.Event) {
 	switch {
 	case e.Finding != nil:
 		if p.found++; p.found <= foundShown {
-			p.line("finding: %v", *e.Finding)
+			p.line("finding: %s", oneLine(e.Finding.String()))
 		}
 	case e.Message != "":
-		p.line("%s: %s", e.Scenario, e.Message)
+		p.line("%s: %s", printable(e.Scenario), e.Message)
 	case e.Tick != nil:
 		p.tick(e)
 	case e.State == verdict.Done:
@@ -59,7 +61,7 @@ func (p *Progress) Event(e verdict.Event) {
 		p.found = 0
 		p.erase()
 	default:
-		p.state, p.entered, p.lastAt = e.State, e.At, time.Time{}
+		p.state, p.stage, p.entered, p.before, p.lastAt = e.State, "", e.At, 0, time.Time{}
 		if !p.terminal && e.State == verdict.Drive {
 			p.line("%s: %s", title(e), e.State)
 			p.told = e.At
@@ -68,6 +70,9 @@ func (p *Progress) Event(e verdict.Event) {
 }
 
 func (p *Progress) tick(e verdict.Event) {
+	if e.Tick.Stage != p.stage {
+		p.stage, p.entered, p.before, p.lastAt = e.Tick.Stage, e.At, e.Tick.Done, time.Time{}
+	}
 	defer func() { p.last, p.lastAt = *e.Tick, e.At }()
 	if p.terminal {
 		p.draw(p.status(e))
@@ -82,7 +87,11 @@ func (p *Progress) tick(e verdict.Event) {
 // status is a tick in a line: state, share, counts, rate, what is left.
 func (p *Progress) status(e verdict.Event) string {
 	t := e.Tick
-	parts := []string{title(e), string(t.State)}
+	doing := string(t.State)
+	if t.Stage != "" {
+		doing += " (" + t.Stage + ")"
+	}
+	parts := []string{title(e), doing}
 	if t.Total > 0 {
 		parts = append(parts, fmt.Sprintf("%d%%", 100*t.Done/t.Total), fmt.Sprintf("%s of %s", Number(t.Done), Number(t.Total)))
 	}
@@ -101,8 +110,8 @@ func (p *Progress) status(e verdict.Event) string {
 	if bad := t.Refused + t.Unknown; bad > 0 {
 		parts = append(parts, Number(bad)+" not acknowledged")
 	}
-	if t.Done > 0 && t.Total > t.Done {
-		left := time.Duration(float64(e.At.Sub(p.entered)) / float64(t.Done) * float64(t.Total-t.Done))
+	if done := t.Done - p.before; done > 0 && t.Total > t.Done {
+		left := time.Duration(float64(e.At.Sub(p.entered)) / float64(done) * float64(t.Total-t.Done))
 		parts = append(parts, left.Round(time.Second).String()+" left")
 	}
 	return strings.Join(parts, "  ")
@@ -110,9 +119,9 @@ func (p *Progress) status(e verdict.Event) string {
 
 func title(e verdict.Event) string {
 	if e.Round > 0 {
-		return fmt.Sprintf("%s, round %d", e.Scenario, e.Round+1)
+		return fmt.Sprintf("%s, round %d", printable(e.Scenario), e.Round+1)
 	}
-	return e.Scenario
+	return printable(e.Scenario)
 }
 
 // draw writes a line over the one before.

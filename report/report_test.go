@@ -75,26 +75,15 @@ func TestProgress(t *testing.T) {
 
 // TestSkipped: what was not run is told, and counts for nothing.
 func TestSkipped(t *testing.T) {
-	outcome := func(name string, v verdict.Verdict, skipped string) *scenario.Outcome {
-		all, err := scenario.Parse("test", []byte("- {name: "+name+", required: {buckets: 1}, tests: [nothing], checks: [look]}"), registry())
-		if err != nil {
-			t.Fatal(err)
-		}
-		p, err := all[0].Plan(1, 0, scenario.Adjust{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return &scenario.Outcome{Plan: p, Verdict: v, Skipped: skipped}
-	}
-	skipped := outcome("b", verdict.Inconclusive, "no disk\nno kernel")
+	skipped := outcome(t, "b", verdict.Inconclusive, "no disk\nno kernel")
 	for _, c := range []struct {
 		with *scenario.Outcome
 		want verdict.Verdict
 		text string
 	}{
-		{outcome("a", verdict.Pass, ""), verdict.Pass, "pass (seed 7), 1 of 2 skipped"},
-		{outcome("a", verdict.Fail, ""), verdict.Fail, "fail (seed 7), 1 of 2 skipped"},
-		{outcome("a", verdict.Inconclusive, "x"), verdict.Inconclusive, "inconclusive (seed 7), 2 of 2 skipped"},
+		{outcome(t, "a", verdict.Pass, ""), verdict.Pass, "pass (seed 7), 1 of 2 skipped"},
+		{outcome(t, "a", verdict.Fail, ""), verdict.Fail, "fail (seed 7), 1 of 2 skipped"},
+		{outcome(t, "a", verdict.Inconclusive, "x"), verdict.Inconclusive, "inconclusive (seed 7), 2 of 2 skipped"},
 	} {
 		r := Run{Seed: 7, Outcomes: []*scenario.Outcome{c.with, skipped}}
 		if r.Verdict() != c.want {
@@ -113,6 +102,20 @@ func TestSkipped(t *testing.T) {
 			t.Errorf("%s\n%s", junit.String(), document.String())
 		}
 	}
+}
+
+// outcome is that of a plan that was not run.
+func outcome(t *testing.T, name string, v verdict.Verdict, skipped string) *scenario.Outcome {
+	t.Helper()
+	all, err := scenario.Parse("test", []byte("- {name: "+name+", required: {buckets: 1}, tests: [nothing], checks: [look]}"), registry())
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := all[0].Plan(1, 0, scenario.Adjust{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &scenario.Outcome{Plan: p, Verdict: v, Skipped: skipped}
 }
 
 func registry() *scenario.Registry {

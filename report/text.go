@@ -12,18 +12,19 @@ import (
 	"github.com/seed-1b600011/assay/verdict"
 )
 
-// findingsShown is how many findings of one run are shown whole.
+// findingsShown is how many findings of one run are shown whole. Those that
+// are as one that was shown take no place.
 const findingsShown = 10
 
 // Text writes the outcomes for a person: a table of them, then each finding
-// with what was promised and what was found.
+// with what was promised and what was found, like ones together.
 func Text(w io.Writer, r Run) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "SCENARIO\tVERDICT\tROUNDS\tOPERATIONS\tBYTES\tP50\tP99\tTOOK")
+	fmt.Fprintln(table, "SCENARIO\tVERDICT\tROUNDS\tOPERATIONS\tPER SECOND\tBYTES\tP50\tP99\tTOOK")
 	for _, o := range r.Outcomes {
 		t := o.Tick
-		fmt.Fprintf(table, "%s\t%s\t%d\t%s\t%s\t%v\t%v\t%v\n", printable(o.Plan.Name), answer(o), o.Rounds,
-			Number(t.Acknowledged+t.Refused+t.Unknown), Bytes(t.Bytes), Brief(t.Latency.Quantile(0.5)), Brief(t.Latency.Quantile(0.99)), Brief(o.Took))
+		fmt.Fprintf(table, "%s\t%s\t%d\t%s\t%s\t%s\t%v\t%v\t%v\n", printable(o.Plan.Name), answer(o), o.Rounds,
+			Number(t.Acknowledged+t.Refused+t.Unknown), rate(t), Bytes(t.Bytes), Brief(t.Latency.Quantile(0.5)), Brief(t.Latency.Quantile(0.99)), Brief(o.Took))
 	}
 	if err := table.Flush(); err != nil {
 		return err
@@ -38,12 +39,52 @@ func Text(w io.Writer, r Run) error {
 			return err
 		}
 	}
+	_, err := fmt.Fprintf(w, "\n%s\n", r.last())
+	return err
+}
+
+// last is the verdict on all, in a line.
+func (r Run) last() string {
 	skipped := ""
 	if n := r.skipped(); n > 0 {
 		skipped = fmt.Sprintf(", %d of %d skipped", n, len(r.Outcomes))
 	}
-	_, err := fmt.Fprintf(w, "\n%s (seed %v)%s\n", r.Verdict(), r.Seed, skipped)
+	return fmt.Sprintf("%s (seed %v)%s", r.Verdict(), r.Seed, skipped)
+}
+
+// Quiet writes no more than a line for each finding, those alike together, and
+// for each outcome that is neither a pass nor a finding's, and the verdict.
+func Quiet(w io.Writer, r Run) error {
+	var b strings.Builder
+	for _, o := range r.Outcomes {
+		for _, g := range grouped(o.Findings) {
+			fmt.Fprintf(&b, "%s: %s", printable(o.Plan.Name), oneLine(o.Findings[g.first].String()))
+			if len(g.more) > 0 {
+				fmt.Fprintf(&b, "; and so %s", g.others(o))
+			}
+			b.WriteByte('\n')
+		}
+		if o.Verdict != verdict.Pass && o.Skipped == "" && o.Why != "" {
+			fmt.Fprintf(&b, "%s: %s: %s\n", printable(o.Plan.Name), o.Verdict, oneLine(o.Why))
+		}
+	}
+	if r.Err != nil {
+		fmt.Fprintf(&b, "assay: %s\n", oneLine(r.Err.Error()))
+	}
+	_, err := fmt.Fprintf(w, "%s%s\n", b.String(), r.last())
 	return err
+}
+
+// oneLine is s in a single line that moves no cursor.
+func oneLine(s string) string { return printable(strings.ReplaceAll(strings.TrimSpace(s), "\n", "; ")) }
+
+// rate is how many operations there were in a second of the time in which the
+// tests ran.
+func rate(t verdict.Tick) string {
+	if t.Driving <= 0 {
+		return "-"
+	}
+	return Number(int64(float64(t.Acknowledged+t.Refused+t.Unknown) / t.Driving.Seconds()))
 }
 
 // answer is the verdict in a table.
@@ -67,19 +108,13 @@ func explain(w io.Writer, o *scenario.Outcome) error {
 	if o.Err != nil && o.Why != o.Err.Error() {
 		fmt.Fprintf(&b, "\n%s: %v\n", printable(o.Plan.Name), o.Err)
 	}
-	for i, f := range o.Findings {
-		if i == findingsShown {
-			fmt.Fprintf(&b, "\n  and %d more findings\n", len(o.Findings)-i)
-			break
-		}
-		finding(&b, o, i, f)
-	}
+	explainFindings(&b, o)
 	whose := "  "
 	if len(o.Findings) == 0 {
 		whose = printable(o.Plan.Name) + ": "
 	}
 	for _, f := range o.Faults {
-		fmt.Fprintf(&b, "\n%sfault %s: began %s, touched %s", whose, f.Name, times(f.Began), Number(f.Touched))
+		fmt.Fprintf(&b, "\n%sfault %s: began %s, touched %s %s", whose, f.Name, times(f.Began), Number(f.Touched), unit(f))
 		if len(f.Planted) > 0 {
 			fmt.Fprintf(&b, " (%s)", strings.Join(quoted(f.Planted), ", "))
 		}
@@ -91,7 +126,14 @@ func explain(w io.Writer, o *scenario.Outcome) error {
 		if o.Again {
 			again = "--again " + o.Dir
 		}
-		fmt.Fprintf(&b, "\n  records  %s\n  again    assay run %s\n", o.Dir, again)
+		fmt.Fprintf(&b, "\n  records  %s (%s)\n", o.Dir, Bytes(o.Size))
+		if len(o.Findings) > 0 {
+			fmt.Fprintf(&b, "  read     assay history %s --finding 1\n", o.Dir)
+		}
+		if o.Kept {
+			b.WriteString("  kept     by --keep: these records, and what outlives a run of its buckets and directories\n")
+		}
+		fmt.Fprintf(&b, "  again    assay run %s\n", again)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
@@ -113,8 +155,47 @@ func refusals(b *strings.Builder, whose string, o *scenario.Outcome) {
 	}
 }
 
-func finding(b *strings.Builder, o *scenario.Outcome, i int, f verdict.Finding) {
-	fmt.Fprintf(b, "\n  %s: finding %d of %d: %s, found by %s\n", printable(o.Plan.Name), i+1, len(o.Findings), strings.ToUpper(string(f.Kind)), f.Check)
+// explainFindings shows the first of each group of findings whole.
+func explainFindings(b *strings.Builder, o *scenario.Outcome) {
+	left := len(o.Findings)
+	for i, g := range grouped(o.Findings) {
+		if i == findingsShown {
+			fmt.Fprintf(b, "\n  and %s more findings\n", Number(int64(left)))
+			return
+		}
+		left -= 1 + len(g.more)
+		f := o.Findings[g.first]
+		fmt.Fprintf(b, "\n  %s: finding %d of %d: %s, found by %s\n", printable(o.Plan.Name), g.first+1, len(o.Findings), strings.ToUpper(string(f.Kind)), f.Check)
+		finding(b, f)
+		if others := g.others(o); len(g.more) > 0 {
+			fmt.Fprintf(b, "    and so    %s\n", others)
+		} else if others != "" {
+			fmt.Fprintf(b, "    when      %s\n", others)
+		}
+	}
+}
+
+// unit is what a fault touched, in the singular of one.
+func unit(f scenario.FaultOutcome) string {
+	if f.Touched != 1 {
+		return f.Unit
+	}
+	if word, ok := strings.CutSuffix(f.Unit, "sses"); ok {
+		return word + "ss"
+	}
+	return strings.TrimSuffix(f.Unit, "s")
+}
+
+// Finding writes one finding for a person.
+func Finding(w io.Writer, f verdict.Finding) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s, found by %s\n", strings.ToUpper(string(f.Kind)), f.Check)
+	finding(&b, f)
+	_, err := fmt.Fprintf(w, "%s\n", b.String())
+	return err
+}
+
+func finding(b *strings.Builder, f verdict.Finding) {
 	place := f.Target
 	if f.Object != "" {
 		place += " " + printable(f.Object)

@@ -259,14 +259,15 @@ func (s *schedule) end(ctx context.Context) error {
 func (s *schedule) outcome() FaultOutcome {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return FaultOutcome{Name: s.use.Fault.Name, Began: s.began, Touched: s.touched, Planted: s.planted}
+	return FaultOutcome{Name: s.use.Fault.Name, Began: s.began, Touched: s.touched, Unit: s.use.Fault.unit(), Planted: s.planted}
 }
 
 // FaultOutcome is what one fault of a plan did.
 type FaultOutcome struct {
 	Name    string   `json:"name"`
 	Began   int      `json:"began"`             // how often
-	Touched int64    `json:"touched"`           // requests or blocks
+	Touched int64    `json:"touched"`           // how many of Unit
+	Unit    string   `json:"unit"`              // what was touched: requests, blocks, processes, …
 	Planted []string `json:"planted,omitempty"` // objects that it damaged, where the fault knows them
 }
 

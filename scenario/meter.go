@@ -22,6 +22,7 @@ type Meter struct {
 	counts   map[string]int64
 	waiting  []*waiter
 	refusals []verdict.Refusal
+	driving  time.Time // since when the state is Drive; zero: it is not
 }
 
 type waiter struct {
@@ -141,11 +142,41 @@ func (m *Meter) forget(w *waiter) {
 	}
 }
 
-// Enter begins a state with so many items to do.
+// Enter begins a state, or a stage of one, with so many items to do. Drive
+// entered again, for tests that repeat until a fault has come, has no known
+// total: what a second pass has done is no share of the whole.
 func (m *Meter) Enter(s verdict.State, total int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if s == verdict.Drive && m.tick.State == s {
+		m.tick.Total = 0
+		return
+	}
+	if s != m.tick.State {
+		m.tick.Stage = ""
+	}
+	m.drove()
+	if s == verdict.Drive {
+		m.driving = time.Now()
+	}
 	m.tick.State, m.tick.Total, m.tick.Done = s, total, 0
+}
+
+// Stage names what is done in the state from here on, such as the check that
+// judges. How much there is to do Enter says, once that is known.
+func (m *Meter) Stage(name string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.tick.Stage, m.tick.Total, m.tick.Done = name, 0, 0
+}
+
+// drove adds the time since the state was last known to be Drive. It is called
+// with the lock held.
+func (m *Meter) drove() {
+	if !m.driving.IsZero() {
+		m.tick.Driving += time.Since(m.driving)
+		m.driving = time.Time{}
+	}
 }
 
 // Done counts items of the state that are done.
@@ -174,5 +205,9 @@ func (m *Meter) operations() int64 {
 func (m *Meter) Tick() verdict.Tick {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.tick
+	t := m.tick
+	if !m.driving.IsZero() {
+		t.Driving += time.Since(m.driving)
+	}
+	return t
 }

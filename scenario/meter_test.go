@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/seed-1b600011/assay/history"
+	"github.com/seed-1b600011/assay/verdict"
 )
 
 // TestCountHoldsAll: while a fault whose count is reached is not on yet, no
@@ -49,4 +50,34 @@ func TestHeldOperationIsLeft(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	m.Operation(ctx, history.Acknowledged, 1, time.Microsecond)
+}
+
+// TestShareNeverFalls: what is done of a stage only grows, and a stage whose
+// whole is not known has no share.
+func TestShareNeverFalls(t *testing.T) {
+	var m Meter
+	tick := func(stage string, done, total int64) {
+		t.Helper()
+		if got := m.Tick(); got.Stage != stage || got.Done != done || got.Total != total {
+			t.Errorf("stage %q, %d of %d, want %q, %d of %d", got.Stage, got.Done, got.Total, stage, done, total)
+		}
+	}
+	m.Enter(verdict.Drive, 10)
+	m.Done(10)
+	tick("", 10, 10)
+	m.Enter(verdict.Drive, 4) // the tests once more, until a fault has come
+	m.Done(1)
+	tick("", 11, 0)
+	m.Enter(verdict.Judge, 0)
+	m.Stage("check-files on a")
+	m.Enter(verdict.Judge, 5)
+	m.Done(5)
+	tick("check-files on a", 5, 5)
+	m.Stage("second look at a")
+	tick("second look at a", 0, 0)
+	if m.Tick().Driving <= 0 {
+		t.Error("no time was spent driving")
+	}
+	m.Enter(verdict.Drive, 10) // the next round
+	tick("", 0, 10)
 }

@@ -1,6 +1,7 @@
 package scenario
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -113,6 +114,9 @@ type Fault struct {
 	Effect history.Effect
 	// Instant: it acts once and does not stay.
 	Instant bool
+	// Unit is what Touched counts, in the plural; empty: requests. Of a fault that
+	// ends rounds the run counts the promises across it.
+	Unit string
 	// Shown returns why no check of the plan could see the fault; nil: one may.
 	Shown  func(s *Spec, use FaultUse) error
 	Inject func(ctx context.Context, e *Env, l Live, options any) (Injected, error)
@@ -121,9 +125,16 @@ type Fault struct {
 // EndsRound reports whether the fault ends the round in which it acts.
 func (f *Fault) EndsRound() bool { return f.Effect&history.Ends != 0 }
 
+func (f *Fault) unit() string {
+	if f.EndsRound() {
+		return "promises"
+	}
+	return cmp.Or(f.Unit, "requests")
+}
+
 // Injected is a fault that is on.
 type Injected interface {
-	// Touched is how many requests or blocks the fault has acted on so far.
+	// Touched is how many of Fault.Unit the fault has acted on so far.
 	Touched(ctx context.Context) (int64, error)
 	// Stop takes the fault away. What it did to data at rest stays.
 	Stop(ctx context.Context) error

@@ -40,6 +40,8 @@ type Outcome struct {
 	Began    time.Time
 	Took     time.Duration
 	Dir      string // with plan and history; empty if they were not kept
+	Size     int64  // of Dir on its disk, in bytes
+	Kept     bool   // Runner.Keep
 	Again    bool   // Dir has what Runner.Again needs
 	Err      error  // what broke, if something did
 	// Skipped: an optional plan was not run, because the machine lacks this. It
@@ -101,7 +103,7 @@ func (r *Runner) Run(ctx context.Context, p *Plan) (*Outcome, error) {
 		return nil, err
 	}
 	run := r.newRun()
-	out := &Outcome{Plan: p, Began: began}
+	out := &Outcome{Plan: p, Began: began, Kept: r.Keep}
 	err = run.whole(ctx, p, dir, out)
 	run.end()
 	out.Findings, out.Again = run.findings, run.witnessed
@@ -114,6 +116,8 @@ func (r *Runner) Run(ctx context.Context, p *Plan) (*Outcome, error) {
 		out.Err = errors.Join(out.Err, os.RemoveAll(dir))
 	} else {
 		out.Dir = dir
+		out.Size, err = run.keep(out)
+		out.Err = errors.Join(out.Err, err)
 	}
 	out.Err = errors.Join(out.Err, gone())
 	run.env.event(verdict.Event{State: verdict.Done})

@@ -43,13 +43,16 @@ func Discard(Event) {}
 // Counters count from the beginning of the run and never fall.
 type Tick struct {
 	State        State     `json:"state"`
-	Done         int64     `json:"done"`         // objects or operations finished in this state
-	Total        int64     `json:"total"`        // how many there will be; 0 if unknown
-	Acknowledged int64     `json:"acknowledged"` // operations
+	Stage        string    `json:"stage,omitempty"` // of the state: the check that judges
+	Done         int64     `json:"done"`            // objects or operations finished in this stage; it falls only when the stage changes
+	Total        int64     `json:"total"`           // how many there will be; 0 if unknown
+	Acknowledged int64     `json:"acknowledged"`    // operations
 	Refused      int64     `json:"refused"`
 	Unknown      int64     `json:"unknown"`
 	Bytes        int64     `json:"bytes"`   // read and written
 	Latency      Histogram `json:"latency"` // of all operations of the run so far
+
+	Driving time.Duration `json:"driving_ns"` // for which the state was Drive, so far
 }
 
 // Refusal is what a target said to requests that it did not do, and how often.

@@ -17,6 +17,7 @@ type Finding struct {
 	Promised string    `json:"promised"`           // what the target owed, and by which operation
 	Found    string    `json:"found"`              // what was there instead
 	Ops      []uint64  `json:"operations"`         // of the history, those that made the promise
+	Round    int       `json:"round"`              // in which it was found, from 0
 	First    time.Time `json:"first_seen"`         // when it was seen first
 	Last     time.Time `json:"last_seen"`          // when it was looked at last
 	Stable   bool      `json:"stable"`             // the last look showed the same as the first

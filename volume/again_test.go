@@ -1,6 +1,9 @@
 package volume_test
 
-import "testing"
+import (
+	"path/filepath"
+	"testing"
+)
 
 // TestAgain: a round with a finding shows it again from its recording, and a
 // second time.
@@ -15,6 +18,9 @@ func TestAgain(t *testing.T) {
 			out := l.run(onDisk("ext4", "64M") + files("{count: 20, size: 256K}", "write-files, rewrite-files", fault))
 			if len(out.Findings) == 0 || !out.Again {
 				t.Fatalf("%d findings, evidence: %v: %v", len(out.Findings), out.Again, out.Err)
+			}
+			if all, err := filepath.Glob(filepath.Join(out.Dir, "*.recording")); err != nil || len(all) != 1 {
+				t.Errorf("%v is kept, want the recording of the first round with a finding: %v", all, err)
 			}
 			for range 2 {
 				r := l.runner()

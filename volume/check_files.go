@@ -46,6 +46,7 @@ func (v *Volume) checkFiles(ctx context.Context, book *owed.Book) ([]verdict.Fin
 	last, stable := first, false
 	if len(deviations) > 0 {
 		time.Sleep(lookPause)
+		v.env.Meter.Stage("second look at " + v.Name())
 		again, err := v.lookAt(ctx, book)
 		if err != nil {
 			return nil, err

@@ -40,6 +40,15 @@ type recordings struct {
 	wanted string // as evidence
 }
 
+// unwanted are the recordings of rounds after the one that is evidence: they
+// are evidence of nothing.
+func (r *recordings) unwanted() []string {
+	if r.wanted == "" {
+		return nil
+	}
+	return slices.DeleteFunc([]string{r.last, r.now}, func(path string) bool { return path == "" || path == r.wanted })
+}
+
 // recorded is whether the disk of a volume is recorded.
 func (v *Volume) recorded() bool {
 	if v.spec.Record != nil {

@@ -90,7 +90,7 @@ func registerKill(r *scenario.Registry) {
 			}
 			return acted{}, nil
 		}})
-	r.Fault(scenario.Fault{Name: "pause", Doc: "the processes of the tests are stopped for a time (SIGSTOP, SIGCONT)", Target: scenario.VolumeKind,
+	r.Fault(scenario.Fault{Name: "pause", Doc: "the processes of the tests are stopped for a time (SIGSTOP, SIGCONT)", Target: scenario.VolumeKind, Unit: "operations",
 		Options: killing{},
 		Inject: func(ctx context.Context, e *scenario.Env, l scenario.Live, options any) (scenario.Injected, error) {
 			return l.(*Volume).pause(), nil

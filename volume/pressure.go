@@ -42,7 +42,7 @@ func (p *pressing) Validate() error {
 }
 
 func registerPressure(r *scenario.Registry) {
-	r.Fault(scenario.Fault{Name: "pressure", Doc: "memory, CPU time and the volume's space are taken by a neighbour", Target: scenario.VolumeKind,
+	r.Fault(scenario.Fault{Name: "pressure", Doc: "memory, CPU time and the volume's space are taken by a neighbour", Target: scenario.VolumeKind, Unit: "pages, blocks and files",
 		Options: pressing{},
 		Inject: func(ctx context.Context, e *scenario.Env, l scenario.Live, options any) (scenario.Injected, error) {
 			v := l.(*Volume)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path"
 	"sync"
 	"sync/atomic"
@@ -289,6 +290,11 @@ func (v *Volume) Close(ctx context.Context) error {
 	}
 	if v.disk != nil {
 		errs = append(errs, v.disk.Close(ctx))
+	}
+	if !v.env.Keep {
+		for _, path := range v.recording.unwanted() {
+			errs = append(errs, os.Remove(path))
+		}
 	}
 	for i := len(v.gone) - 1; i >= 0; i-- {
 		errs = append(errs, v.gone[i]())

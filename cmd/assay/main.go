@@ -55,7 +55,7 @@ func Main(line []string) int {
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetArgs(line)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage{err} })
-	root.AddCommand(runCommand(), selftestCommand(), cleanCommand(), schemaCommand(), flakeyCommand(), pathcheckCommand(), pressureCommand())
+	root.AddCommand(runCommand(), historyCommand(), selftestCommand(), cleanCommand(), schemaCommand(), flakeyCommand(), pathcheckCommand(), pressureCommand())
 	err := root.ExecuteContext(ctx)
 	var v verdictError
 	var told toldError

@@ -33,6 +33,7 @@ type runFlags struct {
 	plan     bool
 	again    string
 	output   string
+	quiet    bool
 }
 
 func runCommand() *cobra.Command {
@@ -64,6 +65,7 @@ func runCommand() *cobra.Command {
 	flags.BoolVar(&f.plan, "plan", false, "print the plans instead of running them")
 	flags.StringVar(&f.again, "again", "", "look again at the first round with a finding of the run whose records are in `DIR`, instead of running anything")
 	flags.StringVar(&f.output, "output", "text", "`FORM` of the report: text, json or junit")
+	flags.BoolVar(&f.quiet, "quiet", false, "no progress, and of the report as text only a line for each kind of finding and the verdict")
 	return c
 }
 
@@ -94,6 +96,22 @@ func checkScale(a scenario.Adjust) error {
 }
 
 var reports = map[string]func(io.Writer, report.Run) error{"text": report.Text, "json": report.JSON, "junit": report.JUnit}
+
+// write writes the report in the form that is asked for.
+func (f *runFlags) write(w io.Writer, r report.Run) error {
+	if f.quiet && f.output == "text" {
+		return report.Quiet(w, r)
+	}
+	return reports[f.output](w, r)
+}
+
+// events shows progress, unless none is asked for.
+func (f *runFlags) events() verdict.Events {
+	if f.quiet {
+		return verdict.Discard
+	}
+	return report.NewProgress(os.Stderr, terminalWidth(os.Stderr)).Event
+}
 
 func (f *runFlags) run(c *cobra.Command, files []string) error {
 	if err := f.check(); err != nil {
@@ -130,8 +148,7 @@ func (f *runFlags) run(c *cobra.Command, files []string) error {
 	}
 	r := report.Run{Seed: sd}
 	err = withLedger(c.Context(), &f.dirFlag, func(ctx context.Context, ledger *machine.Ledger) error {
-		runner := &scenario.Runner{Registry: reg, Ledger: ledger, Dir: ledger.Dir(), Keep: f.keep,
-			Events: report.NewProgress(os.Stderr, terminalWidth(os.Stderr)).Event}
+		runner := &scenario.Runner{Registry: reg, Ledger: ledger, Dir: ledger.Dir(), Keep: f.keep, Events: f.events()}
 		return f.all(ctx, runner, scenarios, sd, &r)
 	})
 	return f.report(c, r, err)
@@ -147,7 +164,7 @@ func (f *runFlags) report(c *cobra.Command, r report.Run, err error) error {
 		return err
 	}
 	r.Err = err
-	if err := reports[f.output](c.OutOrStdout(), r); err != nil {
+	if err := f.write(c.OutOrStdout(), r); err != nil {
 		return err
 	}
 	return of(r.Verdict())
@@ -157,8 +174,7 @@ func (f *runFlags) report(c *cobra.Command, r report.Run, err error) error {
 func (f *runFlags) lookAgain(c *cobra.Command, reg *scenario.Registry) error {
 	var r report.Run
 	err := withLedger(c.Context(), &f.dirFlag, func(ctx context.Context, ledger *machine.Ledger) error {
-		runner := &scenario.Runner{Registry: reg, Ledger: ledger, Dir: ledger.Dir(), Keep: f.keep,
-			Events: report.NewProgress(os.Stderr, terminalWidth(os.Stderr)).Event}
+		runner := &scenario.Runner{Registry: reg, Ledger: ledger, Dir: ledger.Dir(), Keep: f.keep, Events: f.events()}
 		o, err := runner.Again(ctx, f.again)
 		if err != nil {
 			return err
@@ -241,7 +257,9 @@ func (f *runFlags) print(w io.Writer, scenarios []*scenario.Scenario, sd seed.Se
 
 // all runs the plans of all scenarios, once or until the duration has passed.
 func (f *runFlags) all(ctx context.Context, runner *scenario.Runner, scenarios []*scenario.Scenario, sd seed.Seed, r *report.Run) error {
-	fmt.Fprintf(os.Stderr, "assay: seed %v\n", sd)
+	if !f.quiet { // the last line has it too
+		fmt.Fprintf(os.Stderr, "assay: seed %v\n", sd)
+	}
 	until := time.Now().Add(f.duration)
 	for pass := 0; pass == 0 || time.Now().Before(until) && r.Ran(); pass++ {
 		for _, s := range scenarios {

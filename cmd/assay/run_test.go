@@ -43,6 +43,47 @@ func TestLyingStore(t *testing.T) {
 	assay(t, dir, "run", plan).want(t, 1, "LOST")
 }
 
+// TestHistoryOfARun: the records of a run that was kept can be read, those that
+// a finding rests on by its number.
+func TestHistoryOfARun(t *testing.T) {
+	dir := t.TempDir()
+	r := assay(t, dir, "run", "--quiet", "--seed", "7", "examples/lying-store.yaml")
+	r.want(t, 1, "One of 2000 objects is lost: lost assay-bucket-1-", "fail (seed 7)\n")
+	if r.errout != "" || strings.Count(r.out, "\n") != 3 { // it is found by two checks
+		t.Errorf("%q and %q", r.out, r.errout)
+	}
+	runs, err := filepath.Glob(filepath.Join(dir, "assay", "runs", "*"))
+	if err != nil || len(runs) != 1 {
+		t.Fatalf("%v, %v", runs, err)
+	}
+	whole := assay(t, dir, "history", runs[0])
+	whole.want(t, 0)
+	if n := strings.Count(whole.out, " put "); n != 4000 {
+		t.Errorf("%d lines of 2000 puts", n)
+	}
+	one := assay(t, dir, "history", runs[0], "--finding", "1")
+	one.want(t, 0, "LOST, found by check-content", "    promised  generation 1", "lie            fault begins")
+	if n := strings.Count(one.out, " put "); n != 2 {
+		t.Errorf("%d lines of one put:\n%s", n, one.out)
+	}
+	assay(t, dir, "history", "--object", "00000000", filepath.Join(runs[0], "history")).want(t, 0, "00000000, size ")
+	assay(t, dir, "history", runs[0], "--finding", "3").want(t, 2, "the run has findings 1 to 2")
+	assay(t, dir, "history", runs[0], "--finding", "1", "--object", "x").want(t, 2, "not with --object")
+	assay(t, dir, "history", dir).want(t, 2, "there is no history in it")
+	assay(t, dir, "history", runs[0], "--output", "yaml").want(t, 2, "want text or json")
+
+	file := filepath.Join(runs[0], "history", "000001.assay")
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b[len(b)/2] ^= 1
+	if err := os.WriteFile(file, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	assay(t, dir, "history", runs[0]).want(t, 3, "is damaged at byte ", "put            acknowledged")
+}
+
 func TestJSON(t *testing.T) {
 	r := assay(t, t.TempDir(), "run", "--output", "json", "examples/lying-store.yaml")
 	r.want(t, 1)
