@@ -2,6 +2,7 @@ package report
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"regexp"
 	"strings"
@@ -86,11 +87,12 @@ func TestQuiet(t *testing.T) {
 	failed.Findings = []verdict.Finding{{Kind: verdict.Lost, Target: "v", Object: "1", Promised: "it", Found: "none\nat all\x1b[2J"}}
 	failed.Findings = append(failed.Findings, failed.Findings[0])
 	open.Why = "fault x touched nothing"
+	left := errors.New("something is left")
 	var out bytes.Buffer
-	if err := Quiet(&out, Run{Seed: 7, Outcomes: []*scenario.Outcome{failed, outcome(t, "c", verdict.Pass, ""), open}}); err != nil {
+	if err := Quiet(&out, Run{Seed: 7, Err: left, Outcomes: []*scenario.Outcome{failed, outcome(t, "c", verdict.Pass, ""), open}}); err != nil {
 		t.Fatal(err)
 	}
-	want := `a: "lost v/1: promised it; found none; at all\x1b[2J"; and so 1 more (finding 2)` + "\nb: inconclusive: fault x touched nothing\nfail (seed 7)\n"
+	want := `a: "lost v/1: promised it; found none; at all\x1b[2J"; and so 1 more (finding 2)` + "\nb: inconclusive: fault x touched nothing\nassay: something is left\nfail (seed 7)\n"
 	if out.String() != want {
 		t.Errorf("got\n%s\nwant\n%s", out.String(), want)
 	}

@@ -27,6 +27,7 @@ type Entry struct {
 	To         int64   `json:"to,omitempty"`
 	Generation uint32  `json:"generation,omitempty"`
 	Took       float64 `json:"took_seconds,omitempty"`
+	Effect     string  `json:"effect,omitempty"` // of a fault or a round: what it allows the target to do
 	Detail     string  `json:"detail,omitempty"`
 	Seen       *Sight  `json:"seen,omitempty"`
 	Round      int     `json:"round,omitempty"`     // that ends, or that cut the operation off; from 1
@@ -66,6 +67,9 @@ func (e entry) document() Entry {
 	d := Entry{Seconds: e.since.Seconds(), Boottime: int64(e.At), Operation: e.Op, Writer: e.Writer, Attempt: e.Attempt,
 		Phase: e.Phase.String(), Verb: e.Verb, Target: e.Target, Object: e.Object, Name: e.name, From: e.From, To: e.To,
 		Generation: e.Generation, Took: e.took.Seconds(), Round: e.round, UnderWay: e.underWay, Folded: e.folded}
+	if e.Effect != 0 {
+		d.Effect = e.Effect.String()
+	}
 	switch {
 	case e.seen != nil:
 		d.Seen = sight(*e.seen)

@@ -26,7 +26,7 @@ func (e entry) line() string {
 	case history.FaultOn, history.FaultOff:
 		outcome, on = map[history.Phase]string{history.FaultOn: "fault begins", history.FaultOff: "fault ends"}[e.Phase], e.fault()
 	case history.Round:
-		outcome, on = "round ends", strings.TrimSpace(fmt.Sprintf("%s round %d", printable(e.Target), e.round))
+		outcome, on = "round ends", e.on(fmt.Sprintf("round %d", e.round), e.effect())
 	case history.Checkpoint:
 		what, outcome, on = "checkpoint", "", fmt.Sprintf("what was done before comes to %s records, which are not shown", Number(int64(e.folded)))
 	case history.Observed:
@@ -60,7 +60,7 @@ func (e entry) operation() string {
 // on is the target, the object, its new name, and what else is said, with commas.
 func (e entry) on(more ...string) string {
 	place := printable(e.Target)
-	if e.Object != "" {
+	if e.Object != "" && e.Phase != history.Round { // there it is the fault's place in the plan
 		place += " " + printable(e.Object)
 	}
 	if e.name != "" {
@@ -160,6 +160,14 @@ func piece(p content.Span, size int64) string {
 	return fmt.Sprintf("bytes %d to %d %s", p.From, p.To-1, is)
 }
 
+// effect is what a fault or the end of a round allows the target to do.
+func (e entry) effect() string {
+	if e.Effect == 0 {
+		return ""
+	}
+	return "effect: " + e.Effect.String()
+}
+
 // fault is what a fault's record says: its target, its options, what it touched.
 func (e entry) fault() string {
 	var said struct {
@@ -180,6 +188,9 @@ func (e entry) fault() string {
 				}
 			}
 		}
+	}
+	if effect := e.effect(); effect != "" {
+		parts = append(parts, effect)
 	}
 	if e.Phase == history.FaultOff {
 		parts = append(parts, "touched "+Number(e.From))

@@ -1,7 +1,6 @@
 package scenario
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -265,11 +264,7 @@ func (s *schedule) end(ctx context.Context) error {
 func (s *schedule) outcome() FaultOutcome {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	unit := "requests"
-	if s.use.Fault.EndsRound() {
-		unit = "promises"
-	}
-	return FaultOutcome{Name: s.use.Fault.Name, Began: s.began, Touched: s.touched, Unit: cmp.Or(s.use.Fault.Unit, unit), Planted: s.planted}
+	return FaultOutcome{Name: s.use.Fault.Name, Began: s.began, Touched: s.touched, Unit: s.use.Fault.unit(), Planted: s.planted}
 }
 
 // FaultOutcome is what one fault of a plan did.

@@ -1,6 +1,7 @@
 package scenario
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -113,14 +114,23 @@ type Fault struct {
 	Effect history.Effect
 	// Instant: it acts once and does not stay.
 	Instant bool
+	// Unit is what Touched counts, in the plural; empty: requests. Of a fault that
+	// ends rounds the run counts the promises across it.
+	Unit string
 	// Shown returns why no check of the plan could see the fault; nil: one may.
 	Shown  func(s *Spec, use FaultUse) error
-	Unit   string // what Touched counts, in the plural; default requests, and promises of one that ends rounds
 	Inject func(ctx context.Context, e *Env, l Live, options any) (Injected, error)
 }
 
 // EndsRound reports whether the fault ends the round in which it acts.
 func (f *Fault) EndsRound() bool { return f.Effect&history.Ends != 0 }
+
+func (f *Fault) unit() string {
+	if f.EndsRound() {
+		return "promises"
+	}
+	return cmp.Or(f.Unit, "requests")
+}
 
 // Injected is a fault that is on.
 type Injected interface {

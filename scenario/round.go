@@ -151,6 +151,7 @@ func (run *run) judge(ctx context.Context) error {
 
 // check runs one check on one target.
 func (run *run) check(ctx context.Context, use CheckUse, l Live) (found []verdict.Finding, err error) {
+	run.env.Meter.Stage(use.Check.Name + " on " + l.Name())
 	err = safely(func() (err error) {
 		found, err = use.Check.Judge(ctx, run.env, l, use.Options)
 		return err
@@ -163,6 +164,7 @@ func (run *run) check(ctx context.Context, use CheckUse, l Live) (found []verdic
 
 func (run *run) found(f verdict.Finding) {
 	run.env.findings.Add(1)
+	f.Round = run.env.Round()
 	run.mu.Lock()
 	if run.done {
 		run.mu.Unlock()
