@@ -76,7 +76,17 @@ func undoBucket(ctx context.Context, entry string) error {
 	}
 	e := *w.Endpoint
 	e.Region = l.Region
-	return empty(ctx, newStanding(nil, l.Store, probePatience), newClient(e, probePatience), l.Bucket)
+	at, client := newStanding(nil, l.Store, probePatience), newClient(e, probePatience)
+	probe, cancel := context.WithTimeoutCause(ctx, probePatience, fmt.Errorf("no answer within %v", probePatience))
+	defer cancel()
+	err = at.insist(probe, func() error {
+		_, _, err := client.List(probe, l.Bucket, "", 1)
+		return err
+	})
+	if answerOf(err) != telling {
+		return fmt.Errorf("%s: %w", l.Store, err)
+	}
+	return empty(ctx, at, client, l.Bucket)
 }
 
 const emptyTries = 3 // of emptying a bucket into which late requests may still put something

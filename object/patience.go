@@ -176,7 +176,7 @@ func (s *standing) enter() {
 	}
 	if s.timer == nil {
 		s.word = firstWord
-		s.timer = time.AfterFunc(firstWord, s.tell)
+		s.timer = time.AfterFunc(time.Second, s.tell)
 	}
 }
 

@@ -36,11 +36,17 @@ var (
 	errNone    = &Error{Doing: "get b/k", Status: 404, Code: "NoSuchKey"}
 )
 
-// heard is a standing whose words are kept.
-func heard(limit time.Duration) (*standing, *[]string) {
-	s, words := newStanding(nil, "the store", limit), &[]string{}
-	s.say = func(w string) { *words = append(*words, w) }
-	return s, words
+// heard is a standing, and what it has said since it was asked last.
+func heard(limit time.Duration) (s *standing, words func() []string) {
+	var said []string
+	s = newStanding(nil, "the store", limit)
+	s.say = func(w string) { said = append(said, w) } // with s.mu held
+	return s, func() []string {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		defer func() { said = nil }()
+		return said
+	}
 }
 
 // TestAsk: a request is made again until the store tells something, or
@@ -87,19 +93,18 @@ func TestWords(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, words := heard(0)
 		_ = s.ask(t.Context(), "get", false, func(context.Context) error { time.Sleep(45 * time.Second); return nil })
-		if got := fmt.Sprint(*words); got != "[the store: no answer for 5s the store: no answer for 10s the store: no answer for 20s the store: no answer for 40s the store answers again, after 45s]" {
+		if got := fmt.Sprint(words()); got != "[the store: no answer for 5s the store: no answer for 10s the store: no answer for 20s the store: no answer for 40s the store answers again, after 45s]" {
 			t.Error(got)
 		}
-		*words = nil
 		_ = s.ask(t.Context(), "get", false, func(context.Context) error { time.Sleep(time.Second); return errSlow })
-		if len(*words) < 5 || !strings.HasSuffix((*words)[0], "but SlowDown (HTTP status 503): less, please") {
-			t.Error(*words)
+		if got := words(); len(got) < 5 || !strings.HasSuffix(got[0], "but SlowDown (HTTP status 503): less, please") {
+			t.Error(got)
 		}
 		time.Sleep(time.Minute)
-		*words = nil
+		words()
 		time.Sleep(time.Hour) // nobody waits, and nothing is said
-		if len(*words) > 0 || s.timer != nil {
-			t.Error(*words)
+		if got := words(); len(got) > 0 {
+			t.Error(got)
 		}
 	})
 }

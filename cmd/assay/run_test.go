@@ -336,12 +336,34 @@ func TestHostile(t *testing.T) {
 	nothingLeft(t, dir, 0)
 }
 
+// watched is output that is kept; seen is closed when the word is in it. One
+// process writes to it.
+type watched struct {
+	strings.Builder
+	word string
+	seen chan struct{}
+}
+
+func (w *watched) Write(p []byte) (int, error) {
+	before := strings.Contains(w.String(), w.word)
+	w.Builder.Write(p)
+	if !before && strings.Contains(w.String(), w.word) {
+		close(w.seen)
+	}
+	return len(p), nil
+}
+
 // TestStoreDies kills the reference store in mid-run: that is no finding, and
 // nothing can be proved any more.
 func TestStoreDies(t *testing.T) {
 	dir := t.TempDir()
-	var out strings.Builder
-	c := startedInto(t, &out, dir, "run", write(t, "long.yaml", long))
+	c := command(t.Context(), t, dir, "run", write(t, "long.yaml", long))
+	out := &watched{word: ": drive\n", seen: make(chan struct{})}
+	c.Stdout, c.Stderr = out, out
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	<-out.seen
 	killed := 0
 	for path := range strings.FieldsSeq(childrenOf(dir)) {
 		var pid int
