@@ -185,7 +185,9 @@ func (v *Volume) inject(ctx context.Context, k flakey.Kind, options any) (scenar
 	for i := range list {
 		list[i].Seed = seed.Index(uint64(i))
 	}
-	return v.faults.set(ctx, v, k, list)
+	// A call that is given up may be heeded all the same: a fault that nothing takes
+	// away would then meet the disk when it is healed. Calls of a disk are bounded.
+	return v.faults.set(context.WithoutCancel(ctx), v, k, list)
 }
 
 // set puts the faults on the disk, counted apart from all others.
