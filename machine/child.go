@@ -75,6 +75,7 @@ type Child struct {
 	done   chan struct{}
 	err    error // valid once done is closed
 	gone   func() error
+	asked  asked
 }
 
 // Start runs the program in a new child, entered into the ledger first. When
@@ -180,6 +181,7 @@ func (c *Child) Err() error {
 // pipe, and kills it if it has not within 5 s or when ctx ends. It returns
 // once the child has ended; one that not even SIGKILL ends is an error.
 func (c *Child) Stop(ctx context.Context) error {
+	c.asks(false)
 	c.Stdin.Close()
 	c.life.Close()
 	if !c.await(ctx, endPatience) {
@@ -190,6 +192,7 @@ func (c *Child) Stop(ctx context.Context) error {
 
 // Kill ends the child by SIGKILL and waits 5 s for its end.
 func (c *Child) Kill() error {
+	c.asks(true)
 	c.cmd.Process.Kill()
 	if !c.await(context.Background(), endPatience) {
 		return fmt.Errorf("machine: child %s (pid %d) does not end after SIGKILL: %s",
