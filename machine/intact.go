@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os/exec"
@@ -31,9 +32,8 @@ type asked struct {
 func (c *Child) Intact() error {
 	var now unix.Siginfo
 	err := waitid(c.PID(), unix.WEXITED|unix.WSTOPPED|unix.WCONTINUED, &now)
-	if errors.Is(err, unix.ECHILD) || err == nil && ended(now.Code) {
-		<-c.done // Wait buries it at once, and waits a second at most for its standard error
-		return c.unasked()
+	if errors.Is(err, unix.ECHILD) || err == nil && (ended(now.Code) || mainThread(c.PID()) == 'Z') {
+		return c.dead()
 	}
 	if err != nil {
 		return fmt.Errorf("machine: waitid of process %d: %w", c.PID(), err)
@@ -47,6 +47,19 @@ func (c *Child) Intact() error {
 		return fmt.Errorf("process %d was stopped (SIGSTOP) for a time", c.PID())
 	}
 	return nil
+}
+
+// dead is Intact of a child that has ended or is about to: its main thread has.
+func (c *Child) dead() error {
+	if c.await(context.Background(), endPatience) {
+		return c.unasked()
+	}
+	c.asked.mu.Lock()
+	defer c.asked.mu.Unlock()
+	if c.asked.end {
+		return nil
+	}
+	return fmt.Errorf("process %d has ended, but for a thread that hangs in the kernel", c.PID())
 }
 
 // Codes of SIGCHLD, sigaction(2).
@@ -99,7 +112,7 @@ func (c *Child) unasked() error {
 // asks notes that this process ends the child, unless it has ended already.
 func (c *Child) asks(kill bool) {
 	var now unix.Siginfo
-	if err := waitid(c.PID(), unix.WEXITED, &now); err != nil || ended(now.Code) {
+	if err := waitid(c.PID(), unix.WEXITED, &now); err != nil || ended(now.Code) || mainThread(c.PID()) == 'Z' {
 		return
 	}
 	c.asked.mu.Lock()

@@ -23,12 +23,14 @@ const callBound = answerBound + 5*time.Second
 type Disk struct {
 	name, dir string
 	child     *machine.Child // its daemon; nil if that is detached
+	pid       int            // of the daemon
 	undo      func() error   // of what this process entered into its ledger; nil: nothing
 
 	mu     sync.Mutex
 	path   string
 	record string // where the next power cut begins a recording
 	closed bool
+	broken error // the first that Intact gave
 }
 
 var _ flakey.Disk = (*Disk)(nil)
