@@ -167,14 +167,22 @@ func (c *Child) PID() int { return c.cmd.Process.Pid }
 // Done is closed when the child has ended.
 func (c *Child) Done() <-chan struct{} { return c.done }
 
-// Err is how the child ended: nil for exit status 0. Before Done it is nil.
-func (c *Child) Err() error {
+// Ended reports whether the child has ended.
+func (c *Child) Ended() bool {
 	select {
 	case <-c.done:
-		return c.err
+		return true
 	default:
+		return false
+	}
+}
+
+// Err is how the child ended: nil for exit status 0. Before Done it is nil.
+func (c *Child) Err() error {
+	if !c.Ended() {
 		return nil
 	}
+	return c.err
 }
 
 // Stop asks the child to end, by closing its standard input and its life

@@ -139,7 +139,11 @@ func copySparse(ctx context.Context, device, path string) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, out.Close()) }()
+	defer func() {
+		if err = errors.Join(err, out.Close()); err != nil {
+			err = errors.Join(err, os.Remove(path)) // a part of a disk is no evidence, and takes room
+		}
+	}()
 	b, zeros := make([]byte, 64<<10), make([]byte, 64<<10)
 	for at := int64(0); ; {
 		n, reading := io.ReadFull(in, b)

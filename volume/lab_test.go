@@ -80,9 +80,14 @@ const markEnv = "ASSAY_TEST_MARK"
 
 func newLab(t *testing.T) *lab {
 	t.Helper()
+	return newLabIn(t, t.TempDir())
+}
+
+func newLabIn(t *testing.T, dir string) *lab {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), guard)
 	t.Cleanup(cancel)
-	dir, err := filepath.EvalSymlinks(t.TempDir())
+	dir, err := filepath.EvalSymlinks(dir)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,6 +20,7 @@ type promises struct {
 	round int64 // of them, in this round
 	last  string
 	at    time.Time // of the last
+	err   error     // of the file, the first
 }
 
 // Limits of what a command may promise.
@@ -51,9 +52,24 @@ func (p *promises) add(line []byte) error {
 	p.bytes += int64(len(line)) + 1
 	p.last, p.at = string(line[:min(len(line), 200)]), time.Now()
 	if _, err := p.out.Write(line); err != nil {
-		return err
+		return p.failed(err)
 	}
-	return p.out.WriteByte('\n')
+	return p.failed(p.out.WriteByte('\n'))
+}
+
+// failed keeps the first error of the file. The lock is held.
+func (p *promises) failed(err error) error {
+	if p.err == nil {
+		p.err = err
+	}
+	return err
+}
+
+// intact returns the first error of the file.
+func (p *promises) intact() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.err
 }
 
 // all is the file with every promise in it.
@@ -63,7 +79,7 @@ func (p *promises) all() (path string, err error) {
 	if p.file == nil {
 		return "", nil
 	}
-	return p.file.Name(), p.out.Flush()
+	return p.file.Name(), p.failed(p.out.Flush())
 }
 
 // restore begins with the promises that an earlier run has kept.
