@@ -2,6 +2,7 @@ package volume_test
 
 import (
 	"context"
+	"maps"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -9,6 +10,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/seed-1b600011/assay/flakey/soft"
 	"github.com/seed-1b600011/assay/machine"
 	"github.com/seed-1b600011/assay/scenario"
 	"github.com/seed-1b600011/assay/verdict"
@@ -36,6 +38,13 @@ func (l *lab) harms(name string, signal syscall.Signal) {
 // inconclusive, find nothing, and say what failed.
 func (l *lab) voids(text, why string) {
 	l.Helper()
+	l.Cleanup(func() { // a daemon that was killed leaves its ledger
+		undoes := machine.Undoes()
+		maps.Copy(undoes, soft.Undoes())
+		if err := machine.Clean(context.Background(), l.dir, undoes, func(machine.Cleaned) {}); err != nil {
+			l.Error(err)
+		}
+	})
 	out := l.run(text)
 	l.wants(out, verdict.Inconclusive, "")
 	if len(out.Findings) > 0 {
