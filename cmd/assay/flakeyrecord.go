@@ -81,6 +81,8 @@ func openRecording(path string) (*recording.Reader, error) {
 	}
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "assay: %v; only what stands before that can be had\n", err)
+	} else if !r.Closed() {
+		fmt.Fprintf(os.Stderr, "assay: %s was not closed: its disk still writes to it, was killed, or its end was cut off\n", path)
 	}
 	return r, nil
 }
