@@ -82,7 +82,7 @@ func TestOurOwnFailures(t *testing.T) {
 	}
 }
 
-// TestOurOwnLimits: the disk's memory, and the room for its recording.
+// TestOurOwnLimits: the disk's memory ends.
 func TestOurOwnLimits(t *testing.T) {
 	needDisk(t, "ext4")
 	for name, c := range map[string]struct{ volume, tests, faults string }{
@@ -94,33 +94,6 @@ func TestOurOwnLimits(t *testing.T) {
 			newLab(t).voids(on("device: soft, filesystem: ext4, size: 64M, "+c.volume)+files("{count: 40, size: 1M}", c.tests, c.faults), "the memory for content is used up")
 		})
 	}
-	for name, faults := range map[string]string{"recording": "delay: {time: 1ns}", "recording, power cuts": "power-cut: {every: {operations: 400}, times: 3}"} {
-		t.Run(name, func(t *testing.T) {
-			newLabIn(t, tmpfs(t, "24M")).voids(onDisk("ext4", "64M")+files("{count: 40, size: 1M}", "write-files, rewrite-files", faults), "no space left on device")
-		})
-	}
-}
-
-// tmpfs is a directory on a file system of that size.
-func tmpfs(t *testing.T, size string) string {
-	t.Helper()
-	ledger, err := machine.OpenLedger(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	m, err := machine.Mount(t.Context(), ledger, "none", t.TempDir(), "tmpfs", "size="+size)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := m.Unmount(context.Background(), machine.UnmountOptions{}); err != nil {
-			t.Error(err)
-		}
-		if err := ledger.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return m.Dir
 }
 
 // TestNoFailureOfOurOwn: what a scenario does to the parts is no failure of

@@ -80,14 +80,9 @@ const markEnv = "ASSAY_TEST_MARK"
 
 func newLab(t *testing.T) *lab {
 	t.Helper()
-	return newLabIn(t, t.TempDir())
-}
-
-func newLabIn(t *testing.T, dir string) *lab {
-	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), guard)
 	t.Cleanup(cancel)
-	dir, err := filepath.EvalSymlinks(dir)
+	dir, err := filepath.EvalSymlinks(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
