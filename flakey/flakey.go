@@ -127,6 +127,14 @@ type Disk interface {
 	PowerCut(ctx context.Context, k Keep) (Cut, error)
 	// Stats may be asked at any time, also while the disk hangs.
 	Stats(ctx context.Context) (Stats, error)
+	// Intact returns an error if anything that the disk is made of has failed
+	// by itself: its process was killed or stopped, its memory is used up, its
+	// recording cannot be written. Nothing that the disk has done since it was
+	// last intact says anything of those who use it. A fault that is on, or a
+	// power cut, is no such failure. Once there is an error there always is one,
+	// also after a power cut. A disk that is merely slow is waited for, as long
+	// as a minute; that ctx ended before is an error that wraps its cause.
+	Intact(ctx context.Context) error
 	// Mark writes a mark into the recording; without one it does nothing.
 	Mark(ctx context.Context, text string) error
 	// Close unplugs the disk and forgets what it holds. Whatever still hangs

@@ -76,6 +76,7 @@ type Child struct {
 	done   chan struct{}
 	err    error // valid once done is closed
 	gone   func() error
+	asked  asked
 }
 
 // Start runs the program in a new child, entered into the ledger first. When
@@ -192,14 +193,22 @@ func (c *Child) PID() int { return c.cmd.Process.Pid }
 // Done is closed when the child has ended.
 func (c *Child) Done() <-chan struct{} { return c.done }
 
-// Err is how the child ended: nil for exit status 0. Before Done it is nil.
-func (c *Child) Err() error {
+// Ended reports whether the child has ended.
+func (c *Child) Ended() bool {
 	select {
 	case <-c.done:
-		return c.err
+		return true
 	default:
+		return false
+	}
+}
+
+// Err is how the child ended: nil for exit status 0. Before Done it is nil.
+func (c *Child) Err() error {
+	if !c.Ended() {
 		return nil
 	}
+	return c.err
 }
 
 // Stderr is the last of what the child has printed to its standard error, at
@@ -210,6 +219,7 @@ func (c *Child) Stderr() string { return c.stderr.String() }
 // pipe, and kills it if it has not within 5 s or when ctx ends. It returns
 // once the child has ended; one that not even SIGKILL ends is an error.
 func (c *Child) Stop(ctx context.Context) error {
+	c.asks(false)
 	c.Stdin.Close()
 	c.life.Close()
 	if !c.await(ctx, endPatience) {
@@ -220,6 +230,7 @@ func (c *Child) Stop(ctx context.Context) error {
 
 // Kill ends the child by SIGKILL and waits 5 s for its end.
 func (c *Child) Kill() error {
+	c.asks(true)
 	c.cmd.Process.Kill()
 	if !c.await(context.Background(), endPatience) {
 		return fmt.Errorf("machine: child %s (pid %d) does not end after SIGKILL: %s",

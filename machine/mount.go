@@ -127,13 +127,32 @@ type mountAnswer struct {
 	Failed string        `json:"failed,omitempty"`
 	Errno  syscall.Errno `json:"errno,omitempty"`
 	InUse  bool          `json:"in_use,omitempty"`
+
+	Refused bool `json:"refused,omitempty"` // by the kernel, for what is on the device
 }
 
 // remoteError is an error of a child, with the kernel's reason in it.
 type remoteError struct {
-	text string
-	is   error
+	text    string
+	is      error
+	refused bool // it is the kernel's answer to the mount itself
 }
+
+// MountRefusal is the errno with which the kernel has refused to mount what is
+// on the device, or to do so with these options. Whatever else can fail about a
+// mount is none: the mount point, the child that mounts, the ledger.
+func MountRefusal(err error) (errno syscall.Errno, refused bool) {
+	var e *remoteError
+	if errors.As(err, &e) && e.refused && errors.As(e.is, &errno) {
+		return errno, true
+	}
+	return 0, false
+}
+
+// refusal is the kernel's answer to a mount.
+type refusal struct{ error }
+
+func (r refusal) Unwrap() error { return r.error }
 
 func (e *remoteError) Error() string { return e.text }
 func (e *remoteError) Unwrap() error { return e.is }
@@ -171,7 +190,7 @@ func (a mountAnswer) err(c *Child) error {
 		return nil
 	}
 	c.await(context.Background(), endPatience)
-	e := &remoteError{text: a.Failed}
+	e := &remoteError{text: a.Failed, refused: a.Refused}
 	switch {
 	case a.InUse:
 		e.is = ErrMountPointInUse
@@ -191,6 +210,8 @@ var mounter = Daemon("machine-mount", func(ctx context.Context, args []string, s
 	}
 	a := mountAnswer{Failed: err.Error(), InUse: errors.Is(err, ErrMountPointInUse)}
 	errors.As(err, &a.Errno)
+	var r refusal
+	a.Refused = errors.As(err, &r)
 	return out.Encode(a)
 })
 
@@ -206,7 +227,7 @@ func mountInChild(o mountOrder, stdin io.Reader, out *json.Encoder) error {
 	defer place.Close()
 	made, err := newMount(o.Source, o.Type, options)
 	if err != nil {
-		return err
+		return refusal{err}
 	}
 	defer made.Close()
 	id, err := mountID(int(made.Fd()), "")

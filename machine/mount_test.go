@@ -442,3 +442,28 @@ func BenchmarkMountUnmount(b *testing.B) {
 		b.Fatal(err)
 	}
 }
+
+// TestMountRefusal tells what the kernel says of a device from what is ours.
+func TestMountRefusal(t *testing.T) {
+	needFilesystem(t, "ext4")
+	l := newLab(t)
+	ctx := boundedContext(t)
+	blank, good := l.loop(t, l.file(t, "blank", 64<<20), LoopOptions{}), l.filesystem(t, "good", "ext4")
+	full := l.mkdir(t, "full")
+	if err := os.WriteFile(full+"/precious", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for what, c := range map[string]struct {
+		source, dir string
+		refused     bool
+	}{
+		"no file system is on it": {blank.Path(), l.mkdir(t, "a"), true},
+		"a directory in use":      {good.Path(), full, false},
+		"no directory":            {good.Path(), l.dir + "/none", false},
+	} {
+		_, err := Mount(ctx, l.ledger, c.source, c.dir, "ext4", "")
+		if errno, refused := MountRefusal(err); err == nil || refused != c.refused || refused != (errno != 0) {
+			t.Errorf("%s: %v: refused %v (%v)", what, err, refused, errno)
+		}
+	}
+}

@@ -86,15 +86,24 @@ func killAndAwait(ctx context.Context, pidfd, pid int) error {
 
 // processState is what /proc says of a process, for people.
 func processState(pid int) string {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
+	state := mainThread(pid)
+	if state == 0 {
 		return "it is not in /proc"
 	}
-	rest := b[bytes.LastIndexByte(b, ')')+1:] // the name in parentheses may hold anything
-	rest = bytes.TrimLeft(rest, " ")
-	if len(rest) == 0 {
-		return "its state is unknown"
-	}
 	wchan, _ := os.ReadFile(fmt.Sprintf("/proc/%d/wchan", pid))
-	return fmt.Sprintf("state %c, waiting in %q", rest[0], wchan)
+	return fmt.Sprintf("state %c, waiting in %q", state, wchan)
+}
+
+// mainThread is the state of the main thread of a process, a letter of
+// proc_pid_stat(5); 0: there is no such process.
+func mainThread(pid int) byte {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0
+	}
+	rest := bytes.TrimLeft(b[bytes.LastIndexByte(b, ')')+1:], " ") // the name in parentheses may hold anything
+	if len(rest) == 0 {
+		return '?'
+	}
+	return rest[0]
 }

@@ -81,6 +81,15 @@ func (s *Server) Done() <-chan struct{} { return s.child.Done() }
 // Err is how the process ended: nil if it runs or ended well.
 func (s *Server) Err() error { return s.child.Err() }
 
+// Intact returns an error if the process has ended, was killed or stopped, and
+// not by Close. Once it has, it always does.
+func (s *Server) Intact() error {
+	if err := s.child.Intact(); err != nil {
+		return fmt.Errorf("the reference store: %w", err)
+	}
+	return nil
+}
+
 // Close ends the server, and returns when it has ended.
 func (s *Server) Close(ctx context.Context) error {
 	s.client.CloseIdleConnections()

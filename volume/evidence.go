@@ -159,7 +159,11 @@ func copySparse(ctx context.Context, device, path string) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, out.Close()) }()
+	defer func() {
+		if err = errors.Join(err, out.Close()); err != nil {
+			err = errors.Join(err, os.Remove(path)) // a part of a disk is no evidence, and takes room
+		}
+	}()
 	b, zeros := make([]byte, 64<<10), make([]byte, 64<<10)
 	for at := int64(0); ; {
 		n, reading := io.ReadFull(in, b)
@@ -204,6 +208,24 @@ func (w world) again(ctx context.Context, e *scenario.Env, dir string, all map[s
 	return lives, nil
 }
 
+// moment is the number of the record at which a recording is to be looked at: at
+// the mark, or at its end. A recording that a power cut has ended was closed, so
+// one without its end has been cut short, and shows another disk.
+func moment(path, mark string) (at int, err error) {
+	r, err := recording.Open(path)
+	if r == nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, r.Close()) }()
+	if mark != "" {
+		return r.FindMark(mark)
+	}
+	if err == nil && !r.Closed() {
+		err = fmt.Errorf("the recording %s ends after %d records without having been closed: it was cut short", path, r.Len())
+	}
+	return r.Len(), err
+}
+
 func (w world) remake(ctx context.Context, v *Volume, dir string, k kept) error {
 	d, ok := w.driver(kindOf(v.spec)).(replayer)
 	if k.Recording == "" || !ok {
@@ -211,20 +233,15 @@ func (w world) remake(ctx context.Context, v *Volume, dir string, k kept) error 
 	}
 	path := filepath.Join(dir, k.Recording)
 	from := soft.From{Recording: path, At: -1, Keep: flakey.Keep{Mode: flakey.KeepAll}}
-	if k.Mark != "" {
-		r, err := recording.Open(path)
-		if r == nil {
-			return scenario.Misconfigured("--again "+dir, "%v", err)
-		}
-		from.At, err = r.FindMark(k.Mark)
-		if err = errors.Join(err, r.Close()); err != nil {
-			return scenario.Misconfigured("--again "+dir, "%v", err)
-		}
+	at, err := moment(path, k.Mark)
+	if err != nil {
+		return scenario.Misconfigured("--again "+dir, "%v", err)
 	}
 	v.faults.lied = k.Lied
 	for _, reader := range k.Opens {
 		v.readers[reader] = &judged{opens: true}
 	}
+	from.At = at
 	disk, err := d.OpenFrom(ctx, flakey.Options{Name: "v" + machine.Token()[:12], Ledger: v.env.Ledger}, from)
 	if err != nil {
 		return err

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/seed-1b600011/assay/flakey"
+	"github.com/seed-1b600011/assay/flakey/soft"
 	"github.com/seed-1b600011/assay/history"
 	"github.com/seed-1b600011/assay/scenario"
 	"github.com/seed-1b600011/assay/volume/worker"
@@ -198,6 +199,9 @@ func (s *faults) set(ctx context.Context, v *Volume, k flakey.Kind, list []flake
 		d.list[i].ID = d.id
 	}
 	if err := v.disk.Set(ctx, s.with(d)...); err != nil {
+		if !soft.IsRefused(err) { // it may be on, or come on later
+			v.own.note("a fault that was to be put on", err)
+		}
 		return nil, err
 	}
 	s.on = append(s.on, d)
@@ -272,7 +276,11 @@ func (d *diskFault) Stop(ctx context.Context) error {
 	}
 	d.off = true
 	s.on = slices.DeleteFunc(s.on, func(o *diskFault) bool { return o == d })
-	return errors.Join(err, d.v.disk.Set(ctx, s.with()...))
+	if set := d.v.disk.Set(ctx, s.with()...); set != nil {
+		d.v.own.note("a fault that was to be taken away", set)
+		err = errors.Join(err, set)
+	}
+	return err
 }
 
 // blame is which layer broke a promise, as far as it can be known.

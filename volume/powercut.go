@@ -57,6 +57,8 @@ func (v *Volume) cutPower(ctx context.Context, o powerCut) (scenario.Injected, e
 	v.freeze()
 	v.countFlushes(ctx, true)
 	if _, err := v.disk.PowerCut(ctx, k); err != nil {
+		// It may have come to pass, or come to pass later, and the history does not have it.
+		v.own.note("a power cut", err)
 		return nil, errors.Join(err, v.kill(ctx))
 	}
 	v.pulled = true

@@ -216,7 +216,7 @@ func (v *Volume) format(ctx context.Context) error {
 		}
 	}
 	if err := machine.Mkfs(ctx, v.Device(), v.filesystem()); err != nil {
-		return err
+		return errors.Join(v.Intact(context.WithoutCancel(ctx)), err)
 	}
 	if err := v.mount(ctx); err != nil {
 		return err
@@ -384,10 +384,11 @@ func checkBlank(ctx context.Context, device string) error {
 	}
 }
 
-// isFilesystem tells an error of what is on the device from one of the machine.
+// isFilesystem reports whether a mount failed because of what is on the device,
+// and not for want of something on the machine.
 func isFilesystem(err error) bool {
-	var errno syscall.Errno
-	return errors.As(err, &errno) && errno != unix.EBUSY && errno != unix.EPERM && errno != unix.ENOMEM && errno != unix.EINTR
+	errno, refused := machine.MountRefusal(err)
+	return refused && errno != unix.EBUSY && errno != unix.EPERM && errno != unix.ENOMEM && errno != unix.EINTR && errno != unix.EMFILE && errno != unix.ENFILE
 }
 
 // startFlusher starts what stands in for the kernel's flusher, where the power
@@ -409,16 +410,23 @@ func (v *Volume) startFlusher(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
 	v.flusher = f
 	return nil
 }
 
 func (v *Volume) stopFlusher(ctx context.Context) {
-	if v.flusher != nil {
-		if err := v.flusher.Stop(ctx); err != nil {
-			v.env.Say(fmt.Sprintf("%s: %v", v.Name(), err)) // it hangs with the disk, and goes with it
-		}
-		v.flusher = nil
+	v.look()
+	v.mu.Lock()
+	f := v.flusher
+	v.flusher = nil
+	v.mu.Unlock()
+	if f == nil {
+		return
+	}
+	if err := f.Stop(ctx); err != nil {
+		v.env.Say(fmt.Sprintf("%s: %v", v.Name(), err)) // it hangs with the disk, and goes with it
 	}
 }
 

@@ -24,6 +24,7 @@ type promises struct {
 	past  []promisedRound
 	last  string
 	at    time.Time // of the last
+	err   error     // of the file, the first
 }
 
 // promisedRound is what is known of the lines of one round.
@@ -65,9 +66,24 @@ func (p *promises) add(line []byte) error {
 	p.bytes += int64(len(line)) + 1
 	p.last, p.at = string(line[:min(len(line), 200)]), time.Now()
 	if _, err := p.out.Write(line); err != nil {
-		return err
+		return p.failed(err)
 	}
-	return p.out.WriteByte('\n')
+	return p.failed(p.out.WriteByte('\n'))
+}
+
+// failed keeps the first error of the file. The lock is held.
+func (p *promises) failed(err error) error {
+	if p.err == nil {
+		p.err = err
+	}
+	return err
+}
+
+// intact returns the first error of the file.
+func (p *promises) intact() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.err
 }
 
 // all is the file with every promise in it.
@@ -77,7 +93,7 @@ func (p *promises) all() (path string, err error) {
 	if p.file == nil {
 		return "", nil
 	}
-	return p.file.Name(), p.out.Flush()
+	return p.file.Name(), p.failed(p.out.Flush())
 }
 
 // without is a file with every promise but those to be left out, and how many

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/seed-1b600011/assay/flakey"
+	"github.com/seed-1b600011/assay/flakey/soft"
 	"github.com/seed-1b600011/assay/machine"
 	"github.com/seed-1b600011/assay/owed"
 	"github.com/seed-1b600011/assay/scenario"
@@ -35,7 +36,7 @@ type Volume struct {
 	faults    faults
 	recording recordings
 	pulled    bool // the power was cut since the volume was mounted
-	flusher   stopper
+	own       failures
 
 	failing atomic.Int64 // operations since the last that was not refused
 	changes atomic.Int64 // operations that were begun and change something
@@ -52,6 +53,7 @@ type Volume struct {
 
 	mu       sync.Mutex
 	worker   *worker.Worker
+	flusher  *soft.Flusher // nil: the kernel's alone
 	commands map[*command]struct{}
 	files    map[string]*File // by path: those whose content is known
 	dirs     map[string]bool  // that are there
@@ -65,9 +67,6 @@ type Volume struct {
 	readers       map[string]*judged // by command: what each has found
 	doing         string             // what was running when the run was ended
 }
-
-// stopper is something that runs beside the tests.
-type stopper interface{ Stop(context.Context) error }
 
 // Name is the volume's name in the plan, and the history's target.
 func (v *Volume) Name() string { return v.spec.Name }
@@ -167,6 +166,7 @@ func (v *Volume) freeze() {
 // kill ends all that runs on the volume and waits until what it had
 // acknowledged is in the history.
 func (v *Volume) kill(ctx context.Context) error {
+	v.look()
 	v.mu.Lock()
 	v.ended = true
 	w := v.worker
@@ -226,7 +226,7 @@ func (v *Volume) Heal(ctx context.Context) error {
 			return err
 		}
 	}
-	return v.begin(ctx)
+	return v.explained(ctx, v.begin(ctx))
 }
 
 // forget makes nothing known of the files: what is there is for a check to see.
@@ -256,22 +256,26 @@ func (v *Volume) unmount(ctx context.Context, cut bool) (err error) {
 	return err
 }
 
-// mount mounts the device. An error of the file system is kept, not returned.
+// mount mounts the device. An error of the file system is kept, not returned:
+// that the kernel refuses what is on a disk that is intact.
 func (v *Volume) mount(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, mountPatience)
+	bounded, cancel := context.WithTimeout(ctx, mountPatience)
 	defer cancel()
-	m, err := machine.Mount(ctx, v.env.Ledger, v.Device(), v.root, v.filesystem(), v.mountOptions())
-	if err != nil {
-		if ctx.Err() == nil && isFilesystem(err) {
-			v.mu.Lock()
-			v.broken = err
-			v.mu.Unlock()
-			return nil
-		}
+	m, err := machine.Mount(bounded, v.env.Ledger, v.Device(), v.root, v.filesystem(), v.mountOptions())
+	if err == nil {
+		v.mounted, v.pulled = m, false
+		return v.startFlusher(ctx)
+	}
+	if own := v.Intact(context.WithoutCancel(ctx)); own != nil {
+		return errors.Join(own, err)
+	}
+	if bounded.Err() != nil || !isFilesystem(err) {
 		return err
 	}
-	v.mounted, v.pulled = m, false
-	return v.startFlusher(ctx)
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.broken = err
+	return nil
 }
 
 // Close undoes what prepare made. It does not wait for a disk that hangs.

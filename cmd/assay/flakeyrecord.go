@@ -85,6 +85,8 @@ func openRecording(path string) (r *recording.Reader, damage, err error) {
 	}
 	if err != nil {
 		damage = fmt.Errorf("%w; only what stands before that can be had", err)
+	} else if !r.Closed() {
+		fmt.Fprintf(os.Stderr, "assay: %s was not closed: its disk still writes to it, was killed, or its end was cut off\n", path)
 	}
 	return r, damage, nil
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"encoding/xml"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -216,15 +215,7 @@ const long = `- name: long
 // started starts assay and waits until it drives.
 func started(t *testing.T, dir string, args ...string) *exec.Cmd {
 	t.Helper()
-	return startedInto(t, nil, dir, args...)
-}
-
-// startedInto is the same with its standard output, which may be read once the
-// command has been waited for.
-func startedInto(t *testing.T, out io.Writer, dir string, args ...string) *exec.Cmd {
-	t.Helper()
 	c := command(t.Context(), t, dir, args...)
-	c.Stdout = out
 	drives(t, c)
 	return c
 }

@@ -224,6 +224,14 @@ func (w *Writer) Sync() error {
 	return w.sync()
 }
 
+// Err is why the recording has ended, nil as long as it has not. What has been
+// appended and not yet written to the file may still fail.
+func (w *Writer) Err() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.err
+}
+
 // sync ends the recording where it fails: the next might succeed and mean nothing.
 func (w *Writer) sync() error {
 	err := w.file.Sync()

@@ -23,12 +23,14 @@ const callBound = answerBound + 5*time.Second
 type Disk struct {
 	name, dir string
 	child     *machine.Child // its daemon; nil if that is detached
+	pid       int            // of the daemon
 	undo      func() error   // of what this process entered into its ledger; nil: nothing
 
 	mu     sync.Mutex
 	path   string
 	record string // where the next power cut begins a recording
 	closed bool
+	broken error // the first that Intact gave
 }
 
 var _ flakey.Disk = (*Disk)(nil)
@@ -155,9 +157,11 @@ func (d *Disk) Close(ctx context.Context) error {
 		return d.endDetached(ctx)
 	}
 	var errs []error
-	select {
-	case <-d.child.Done():
+	switch {
+	case d.child.Ended():
 		errs = append(errs, fmt.Errorf("soft: the daemon of disk %q had ended", d.name), d.child.Err())
+	case state(d.pid) == 'T': // it would heed when the keeper has lost patience with it
+		errs = append(errs, fmt.Errorf("soft: the daemon of disk %q was stopped, and was killed", d.name), d.child.Kill())
 	default:
 		_, _ = d.call(ctx, request{Op: opClose}) // one that cannot be asked is killed
 		errs = append(errs, d.await(ctx))

@@ -6,6 +6,7 @@ import (
 	"log"
 	"os"
 	"strconv"
+	"sync"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
 	"github.com/seed-1b600011/assay/machine"
@@ -24,6 +25,9 @@ type connection struct {
 	id     uint32        // under which the kernel's FUSE control file system has it
 	file   *os.File      // the served file, open; a loop device takes a reference of its own
 	served chan struct{} // closed when the connection has ended
+
+	mu    sync.Mutex
+	probe int // a second descriptor of /dev/fuse, to ask the kernel; -1: the connection has ended
 }
 
 // connect serves f. The connection ends by itself when the last
@@ -35,6 +39,10 @@ func connect(f *file) (*connection, error) {
 		return nil, fmt.Errorf("open /dev/fuse: %w", err)
 	}
 	c := &connection{served: make(chan struct{})}
+	if c.probe, err = unix.FcntlInt(uintptr(dev), unix.F_DUPFD_CLOEXEC, 0); err != nil {
+		unix.Close(dev)
+		return nil, fmt.Errorf("dup /dev/fuse: %w", err)
+	}
 	begun := false
 	mounted, err := mountFD("fuse", []option{
 		{"source", "assay"}, {"fd", strconv.Itoa(dev)}, {"rootmode", "40000"},
@@ -48,6 +56,7 @@ func connect(f *file) (*connection, error) {
 	if err != nil {
 		if !begun {
 			unix.Close(dev) // afterwards it belongs to the server
+			unix.Close(c.probe)
 		}
 		return nil, err
 	}
@@ -77,8 +86,30 @@ func (c *connection) serve(f *file, dev int) error {
 		return fmt.Errorf("serve FUSE: %w", err)
 	}
 	go func() {
-		defer close(c.served)
+		defer c.ended()
 		s.Serve()
 	}()
 	return nil
+}
+
+func (c *connection) ended() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	unix.Close(c.probe)
+	c.probe = -1
+	close(c.served)
+}
+
+// aborted reports whether the connection has ended. It asks the kernel: by the
+// time at which a request has failed because somebody has aborted the
+// connection, the server may not have seen it.
+func (c *connection) aborted() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.probe < 0 {
+		return true
+	}
+	p := []unix.PollFd{{Fd: int32(c.probe)}}
+	n, err := unix.Poll(p, 0)
+	return err == nil && n > 0 && p[0].Revents&unix.POLLERR != 0
 }

@@ -180,7 +180,7 @@ func (d *Disk) start(ctx context.Context, c config, ledger *machine.Ledger) erro
 	if err := json.Unmarshal(said, &r); err != nil {
 		return errors.Join(fmt.Errorf("what its daemon says: %w", err), d.kill())
 	}
-	d.path = r.Path
+	d.path, d.pid = r.Path, r.PID
 	return nil
 }
 

@@ -33,7 +33,7 @@ func (d Driver) Find(ctx context.Context, name string) (*Disk, error) {
 	if err != nil {
 		return nil, err
 	}
-	disk.path = st.Path
+	disk.path, disk.pid = st.Path, st.PID
 	return disk, nil
 }
 

@@ -59,6 +59,15 @@ func StartFlusher(ctx context.Context, ledger *machine.Ledger, dir string, every
 // Stop ends the flusher, by SIGKILL if need be.
 func (f *Flusher) Stop(ctx context.Context) error { return f.child.Stop(ctx) }
 
+// Intact returns an error if the flusher has ended or was stopped, and not by
+// Stop: write-back has then been left to the kernel.
+func (f *Flusher) Intact() error {
+	if err := f.child.Intact(); err != nil {
+		return fmt.Errorf("the flusher, which starts write-back: %w", err)
+	}
+	return nil
+}
+
 // Done is closed when the flusher has ended.
 func (f *Flusher) Done() <-chan struct{} { return f.child.Done() }
 

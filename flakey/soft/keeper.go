@@ -160,14 +160,24 @@ func parentNamed(args []string) (int, error) {
 	return fd, nil
 }
 
-// dying says whether the main thread of a process has ended, proc_pid_stat(5).
+// dying says whether the main thread of a process has ended.
 func dying(pid int) bool {
+	s := state(pid)
+	return s == 0 || s == 'Z' || s == 'X'
+}
+
+// state is that of the main thread of a process, a letter of proc_pid_stat(5);
+// 0: there is no such process.
+func state(pid int) byte {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
-		return true
+		return 0
 	}
 	rest := bytes.TrimLeft(b[bytes.LastIndexByte(b, ')')+1:], " ")
-	return len(rest) > 0 && (rest[0] == 'Z' || rest[0] == 'X')
+	if len(rest) == 0 {
+		return '?'
+	}
+	return rest[0]
 }
 
 type keeper struct {

@@ -31,6 +31,7 @@ type op string
 
 const (
 	opPing    op = "ping"    // is it alive?
+	opIntact  op = "intact"  // has anything failed that the disk is made of?
 	opStatus  op = "status"  // what there is: Status
 	opStats   op = "stats"   // what it has done: flakey.Stats
 	opSet     op = "set"     // these faults and no others
@@ -67,6 +68,7 @@ type answer struct {
 	Cut     *flakey.Cut   `json:"cut,omitempty"`     // cut, view
 	Stats   *flakey.Stats `json:"stats,omitempty"`
 	Status  *Status       `json:"status,omitempty"`
+	Intact  *intact       `json:"intact,omitempty"`
 }
 
 // Mount is a mount of the disk that its daemon has made and makes again after
@@ -75,6 +77,12 @@ type Mount struct {
 	Dir     string `json:"dir"`
 	FS      string `json:"fs"`
 	Options string `json:"options,omitempty"`
+}
+
+// intact is what a daemon says of itself.
+type intact struct {
+	PID    int    `json:"pid"`
+	Broken string `json:"broken,omitempty"` // empty: nothing has failed
 }
 
 // Status is what there is of a disk.

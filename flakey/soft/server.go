@@ -34,6 +34,7 @@ type server struct {
 	faults []flakey.Fault
 	cuts   int64
 	ended  bool
+	failed []error // what has failed of this disk itself, and is not seen elsewhere
 	left   []error // of the devices that somebody still has at the end
 }
 
@@ -98,6 +99,8 @@ func (s *server) do(ctx context.Context, r request) (answer, error) {
 	case opStats:
 		st := s.current().medium.Stats()
 		return answer{Stats: &st}, s.current().medium.Broken()
+	case opIntact:
+		return answer{Intact: s.intact()}, nil
 	case opStatus:
 		return answer{Status: s.status()}, nil
 	case opSet:
@@ -214,7 +217,7 @@ func (s *server) cut(ctx context.Context, k flakey.Keep, record string) (*flakey
 	s.now, s.faults = p, nil
 	s.cuts++
 	s.mu.Unlock()
-	err = errors.Join(recorded, old.pull(s.keeper))
+	err = s.note(errors.Join(recorded, old.pull(s.keeper)))
 	s.leave(old)
 	if s.mounts != nil {
 		err = errors.Join(err, s.mounts.again(ctx, p.path()))
@@ -239,7 +242,7 @@ func (s *server) rerecord(old *recording.Writer, m *medium.Medium, path string) 
 	s.config.Record = path
 	s.mu.Unlock()
 	s.leaving.Go(func() { // to make it durable may take long
-		if err := closeRecording(old); err != nil {
+		if err := s.note(closeRecording(old)); err != nil {
 			s.mu.Lock()
 			s.left = append(s.left, err)
 			s.mu.Unlock()
@@ -309,6 +312,7 @@ func (s *server) drop(ctx context.Context, path string) error {
 	p := s.clones[i]
 	s.clones = slices.Delete(s.clones, i, i+1)
 	s.mu.Unlock()
+	_ = s.note(p.medium.Broken()) // whoever has used it could not tell
 	s.leave(p)
 	return p.pull(s.keeper)
 }

@@ -65,6 +65,9 @@ func TestWhatWasAnsweredIsHeard(t *testing.T) {
 		if err := l.w.Kill(); err != nil {
 			t.Fatal(err)
 		}
+		if err := l.w.Intact(); err != nil {
+			t.Errorf("killed by its parent it says %v", err)
+		}
 		n := heard.Load()
 		if err := <-asked; !errors.Is(err, ErrEnded) {
 			t.Errorf("asked: %v", err)
@@ -313,6 +316,25 @@ func TestAnswersThatNobodyAskedFor(t *testing.T) {
 		}()
 		if err := <-asked; !errors.Is(err, ErrEnded) {
 			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
+// TestIntact: a child that somebody else has killed or stopped says so.
+func TestIntact(t *testing.T) {
+	for signal, wants := range map[unix.Signal]string{unix.SIGKILL: "was killed (signal 9", unix.SIGSTOP: "is stopped", 0: ""} {
+		l := emptyLab(t)
+		if err := unix.Kill(l.w.child.PID(), signal); err != nil {
+			t.Fatal(err)
+		}
+		for end := time.Now().Add(Bound); ; time.Sleep(time.Millisecond) {
+			err := l.w.Intact()
+			if (err == nil) == (wants == "") && (err == nil || strings.Contains(err.Error(), wants)) {
+				break
+			}
+			if time.Now().After(end) {
+				t.Fatalf("after the signal %d it says %v", signal, err)
+			}
 		}
 	}
 }

@@ -5,13 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"sync"
 	"syscall"
 	"time"
 
 	"github.com/seed-1b600011/assay/content"
 	"github.com/seed-1b600011/assay/machine"
-	"golang.org/x/sys/unix"
 )
 
 // ErrEnded says that the child has ended without an answer.
@@ -28,6 +28,7 @@ type Worker struct {
 	last  uint64 // request
 	file  uint64 // handle
 	calls map[uint64]*call
+	wrong error // what it said that is no answer
 }
 
 // call is a request under way.
@@ -78,14 +79,15 @@ func (w *Worker) listen() {
 			return
 		}
 		id, a, err := parseAnswer(buf)
-		if err != nil {
-			return
-		}
 		w.mu.Lock()
 		c := w.calls[id]
+		if err == nil && c == nil {
+			err = fmt.Errorf("worker: an answer to request %d, which was not asked", id)
+		}
+		w.wrong = err
 		w.mu.Unlock()
-		if c == nil {
-			return // it answers what nobody asked
+		if err != nil {
+			return
 		}
 		c.hear(a)
 		w.mu.Lock()
@@ -129,19 +131,26 @@ func (w *Worker) one(ctx context.Context, r request, hear func(Answer)) error {
 }
 
 // Freeze stops the child: it does nothing more, but what the kernel does for it
-// goes on. Thaw lets it go on.
-func (w *Worker) Freeze() error { return w.signal(unix.SIGSTOP) }
+// goes on. Thaw lets it go on. One that has ended is an error.
+func (w *Worker) Freeze() error { return orEnded(w.child.Freeze()) }
 
 // Thaw undoes Freeze.
-func (w *Worker) Thaw() error { return w.signal(unix.SIGCONT) }
+func (w *Worker) Thaw() error { return orEnded(w.child.Thaw()) }
 
-func (w *Worker) signal(s syscall.Signal) error {
-	select {
-	case <-w.child.Done():
+func orEnded(err error) error {
+	if errors.Is(err, os.ErrProcessDone) {
 		return ErrEnded
-	default:
-		return unix.Kill(w.child.PID(), s)
 	}
+	return err
+}
+
+// Intact returns an error if the child has ended, was killed or stopped, and not
+// by this Worker, or has said what is no answer.
+func (w *Worker) Intact() error {
+	w.mu.Lock()
+	wrong := w.wrong
+	w.mu.Unlock()
+	return errors.Join(w.child.Intact(), wrong)
 }
 
 // Ended is closed when the child has ended and everything that it had answered

@@ -34,9 +34,8 @@ func (m *Medium) Cut(k flakey.Keep) (*Medium, flakey.Cut, error) {
 	}
 	after := &Medium{
 		o: m.o, arena: m.arena, tree: m.tree, leaves: m.leaves, exact: m.exact,
-		gone: make(chan struct{}), n: m.n, cuts: m.cuts + 1,
+		gone: make(chan struct{}), n: m.n, broken: m.broken, cuts: m.cuts + 1,
 	}
-	after.broken.Store(m.broken.Load())
 	after.seq.Store(m.seq.Load())
 	c, err := m.lose(k)
 	if err != nil {

@@ -69,8 +69,8 @@ type Medium struct {
 
 	setMu  sync.Mutex
 	faults atomic.Pointer[faultSet] // nil: none
-	broken atomic.Pointer[error]
-	cuts   uint64 // so far; under gate
+	broken *atomic.Pointer[error]   // of the disk: a power cut goes on with it
+	cuts   uint64                   // so far; under gate
 	n      *counters
 }
 
@@ -128,7 +128,7 @@ func New(o Options) (*Medium, error) {
 func on(a *arena, o Options) *Medium {
 	return &Medium{
 		o: o, arena: a, tree: newTree(o.Size), leaves: (o.Size + leafSize - 1) / leafSize,
-		gone: make(chan struct{}), n: new(counters),
+		gone: make(chan struct{}), n: new(counters), broken: new(atomic.Pointer[error]),
 	}
 }
 
