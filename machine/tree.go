@@ -128,7 +128,7 @@ func killBelow(ctx context.Context, root int, bury func()) error {
 	for {
 		killQuickly(ctx, root)
 		bury()
-		if childless(root) && childless(root) {
+		if childlessTwice(root) {
 			return nil
 		}
 		l, err := lookBelow(root)

@@ -55,6 +55,17 @@ func childless(root int) bool {
 	return true
 }
 
+// childlessTwice reports whether two passes found a process childless, which
+// proves that there is nothing below it.
+func childlessTwice(root int) bool {
+	for range 2 {
+		if !childless(root) {
+			return false
+		}
+	}
+	return true
+}
+
 // look is what a walk through /proc has found below a process.
 type look struct {
 	alive   []state

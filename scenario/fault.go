@@ -176,14 +176,29 @@ func (s *schedule) occurrences(ctx context.Context, next alarm) error {
 	}
 }
 
-// inject begins one occurrence on every target that the fault is for.
+// injectBound is how long a fault may take to begin, on all of its targets.
+const injectBound = 5 * time.Minute
+
+// inject begins one occurrence on every target that the fault is for, as a
+// whole: the end of the round does not leave it half begun. Where the round has
+// ended already it does not begin at all. So of two faults that end a round and
+// are due at once one acts, and the other in the next round.
 func (s *schedule) inject(ctx context.Context) error {
+	if s.use.Fault.EndsRound() {
+		s.run.ending.Lock()
+		defer s.run.ending.Unlock()
+	}
+	if ctx.Err() != nil {
+		return nil
+	}
 	s.mu.Lock()
 	s.began++
 	s.mu.Unlock()
 	s.run.env.faultsOn.Add(1)
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), injectBound)
+	defer cancel()
 	for _, l := range s.lives {
-		if err := s.injectOn(ctx, l); err != nil {
+		if err := s.injectOn(bounded, l); err != nil {
 			return fmt.Errorf("fault %s on %s: %w", s.use.Fault.Name, l.Name(), err)
 		}
 	}

@@ -60,7 +60,7 @@ func components(text string) error {
 	for name := range strings.SplitSeq(text, "/") {
 		switch {
 		case name == "" || name == "." || name == "..":
-			return fmt.Errorf("%q: want names with one slash between them, none of them . or ..", text)
+			return fmt.Errorf("%q: want names with one slash between two, and neither . nor .. among them", text)
 		case len(name) > maxName:
 			return fmt.Errorf("a name of %d bytes: at most %d", len(name), maxName)
 		case strings.ContainsRune(name, 0):

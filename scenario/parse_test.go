@@ -94,7 +94,7 @@ func TestErrorsNameTheirPlace(t *testing.T) {
 		{"no time at all", with("timeout: 0s"), "f.yaml:6:12: 0s: timeout is at least 1ns"},
 		{"a volume of nothing", without("buckets: 1", "volumes: [{size: 0}]"), "f.yaml:3:31: 0: size is at least 1B"},
 		{"an absolute directory", with("files: {prefix: /abs/p}"), `f.yaml:6:19: "/abs/p": want a directory below that of the files`},
-		{"a directory elsewhere", with("files: {prefix: ../../../x}"), `f.yaml:6:19: "../../../x": want names with one slash between them, none of them . or ..`},
+		{"a directory elsewhere", with("files: {prefix: ../../../x}"), `f.yaml:6:19: "../../../x": want names with one slash between two, and neither . nor .. among them`},
 		{"a directory with a way up", with("files: {prefix: a/../b}"), `f.yaml:6:19: "a/../b": want names`},
 		{"a directory that ends in a slash", with("files: {prefix: a/}"), `f.yaml:6:19: "a/": want names`},
 		{"a long name", with("files: {prefix: " + strings.Repeat("x", 256) + "}"), "f.yaml:6:19: a name of 256 bytes: at most 255"},

@@ -68,6 +68,7 @@ type run struct {
 	lives    map[string][]Live // by kind
 	faults   []*schedule
 	endRound context.CancelCauseFunc
+	ending   sync.Mutex // held by a fault that ends the round, while it begins
 
 	mu        sync.Mutex
 	findings  []verdict.Finding

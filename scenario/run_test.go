@@ -37,6 +37,9 @@ type shelf struct {
 	untouched                                        bool // the faults touch nothing
 	breaks                                           int  // something of assay's own fails before it is asked so often
 
+	ending    sync.Once
+	roundEnds chan struct{} // closed once the work has seen the end of a round; made by run
+
 	stuck   string        // what heeds no context
 	release chan struct{} // until this is closed
 }
@@ -118,6 +121,7 @@ func (s *shelf) registry() *scenario.Registry {
 					}
 				}
 				if ctx.Err() != nil {
+					s.ending.Do(func() { close(s.roundEnds) })
 					return context.Cause(ctx)
 				}
 				s.operations.Add(1)
@@ -150,6 +154,14 @@ func (s *shelf) registry() *scenario.Registry {
 	fault("noise", false, false)
 	fault("blip", false, true)
 	fault("cut", true, false)
+	reg.Fault(scenario.Fault{Name: "slow", Target: scenario.BucketKind, Inject: func(ctx context.Context, _ *scenario.Env, _ scenario.Live, _ any) (scenario.Injected, error) {
+		<-s.roundEnds
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		s.note("slow on")
+		return shelfFault{s, "slow"}, nil
+	}})
 	reg.Fault(scenario.Fault{Name: "jam", Target: scenario.BucketKind, Inject: func(context.Context, *scenario.Env, scenario.Live, any) (scenario.Injected, error) {
 		return nil, errors.New("the fault jams")
 	}})
@@ -168,6 +180,7 @@ func (s *shelf) registry() *scenario.Registry {
 
 func (s *shelf) run(t *testing.T, ctx context.Context, extra string) (*scenario.Outcome, error) {
 	t.Helper()
+	s.roundEnds = make(chan struct{})
 	all, err := scenario.Parse("test", []byte("- name: x\n  required: {buckets: 1}\n  objects: {count: 1000}\n  concurrency: 1\n  tests: [work]\n  checks: [look]\n"+extra), s.registry())
 	if err != nil {
 		t.Fatal(err)
@@ -294,6 +307,10 @@ func TestOrder(t *testing.T) {
 		{"a cut ends the round", "  faults: [cut: {after: {operations: 700}}]\n", "prepare; work; cut on at 700; cut off; heal; judge; close"},
 		{"cuts and rounds", "  faults: [cut: {every: {operations: 600}, times: 2}]\n",
 			"prepare; work; cut on at 600; cut off; heal; judge; work; cut on at 1200; cut off; heal; judge; close"},
+		{"two cuts at once", "  faults: [cut: {after: {operations: 600}}, cut: {after: {operations: 600}}]\n",
+			"prepare; work; cut on at 600; cut off; heal; judge; work; cut on at 1200; cut off; heal; judge; close"},
+		{"a cut while another fault begins", "  faults: [slow: {after: {operations: 700}}, cut: {after: 200ms}]\n",
+			"prepare; work; cut on at 700; cut off; slow on; slow off; heal; judge; close"},
 		{"the cut comes after the work", "  faults: [cut: {after: 300ms}]\n", "prepare; work; cut on at 1000; cut off; heal; judge; close"},
 		{"a count that is never reached", "  faults: [cut: {after: {operations: 1700}}, noise]\n", "prepare; noise on at 0; work; noise off; heal; judge; close"},
 	} {
@@ -316,10 +333,16 @@ func TestOrder(t *testing.T) {
 // TestFor: a fault with a stay is off again while the tests go on, whatever it
 // began with: of the work that waits until it is off, none would end otherwise.
 func TestFor(t *testing.T) {
-	for trigger, before := range map[string]int{"after: {operations: 5}, for: 50ms": 5, "for: 50ms": 0} {
+	for trigger, c := range map[string]struct {
+		before int // operations before the stay ends
+		want   verdict.Verdict
+	}{
+		"after: {operations: 5}, for: 50ms": {5, verdict.Pass},
+		"for: 50ms":                         {0, verdict.Inconclusive}, // nothing was owed across it
+	} {
 		s := shelf{hold: make(chan struct{})}
 		go func() {
-			for range before {
+			for range c.before {
 				s.hold <- struct{}{}
 			}
 			for off := false; !off; time.Sleep(time.Millisecond) {
@@ -329,9 +352,9 @@ func TestFor(t *testing.T) {
 			}
 			close(s.hold)
 		}()
-		out, err := s.run(t, t.Context(), "  faults: [noise: {"+trigger+"}]\n  timeout: 1m\n")
-		if err != nil || out.Verdict != verdict.Pass {
-			t.Error(trigger, out, err)
+		out, err := s.run(t, t.Context(), "  faults: [noise: {"+trigger+"}]\n  timeout: 10m\n")
+		if err != nil || out.Verdict != c.want || out.Err != nil || out.Faults[0].Touched != 1 {
+			t.Errorf("%s: %v, %v (%s), %+v", trigger, err, out.Verdict, out.Why, out.Faults)
 		}
 	}
 }

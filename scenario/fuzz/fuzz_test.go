@@ -103,12 +103,6 @@ func (p product) registry() *scenario.Registry {
 	return reg
 }
 
-func use(name, key, value string) fuzz.Use {
-	u := fuzz.Use{Name: name}
-	u.Options.Add(key, value)
-	return u
-}
-
 func (p product) domain(plants ...fuzz.Plant) fuzz.Domain {
 	return fuzz.Domain{
 		Kind: scenario.BucketKind, Test: "work", Check: "look", Honest: []string{"shake"}, Plants: plants,
