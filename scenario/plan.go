@@ -81,6 +81,7 @@ func (s *Scenario) Plan(run seed.Seed, i int, a Adjust) (*Plan, error) {
 		return nil, (&ConfigError{d.problems}).sorted()
 	}
 	p.fillIn(a)
+	s.reg.fill(p)
 	return p, nil
 }
 
@@ -95,6 +96,16 @@ func (p *Plan) fillIn(a Adjust) {
 	}
 	if len(p.Required.Volumes) > 0 {
 		p.fillFiles(a)
+	}
+}
+
+// fill makes the choices that are a kind of target's own.
+func (r *Registry) fill(p *Plan) {
+	for kind, n := range p.Required.count() {
+		if t := r.targets[kind]; n > 0 && t.Fill != nil {
+			list := keyNode(keyNode(p.node, "required"), kind)
+			t.Fill(p, func(i int, key, value string) { setScalar(list.Content[i], key, value) })
+		}
 	}
 }
 

@@ -40,6 +40,10 @@ type Target struct {
 	// Again makes the targets as they were when they were judged in a run whose
 	// records are in dir, from what their Evidence gave; nil: that cannot be done.
 	Again func(ctx context.Context, e *Env, dir string, kept map[string]json.RawMessage) ([]Live, error)
+	// Fill makes the choices of a plan that are this kind's own and that the
+	// scenario leaves open, and writes each into target number i of the kind; nil:
+	// there are none.
+	Fill func(p *Plan, set func(i int, key, value string))
 	// Refuse tells what of a scenario's targets of this kind cannot be made;
 	// nil: nothing.
 	Refuse func(s *Spec) error

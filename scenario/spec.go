@@ -101,7 +101,8 @@ type Volume struct {
 	Sector     Size      `yaml:"sector" doc:"logical block of a breakable disk, the most that a power cut cannot tear: 512 or 4096; default 4096, as disks of today have it. ext4 checks its superblock, of two sectors of 512 bytes, before it replays its journal, and a torn one cannot be mounted" min:"512" max:"4096"`
 	Memory     Size      `yaml:"memory" doc:"that the content of a breakable disk may take; default: all of its size. A disk that will never be full can be larger than the machine's memory"`
 	Record     *bool     `yaml:"record" doc:"whether all that is done to a breakable disk is recorded, so that a round with a finding can be looked at again; default: where a fault of the disk is listed"`
-	Flusher    *Duration `yaml:"flusher" doc:"how often dirty pages are sent to a breakable disk, unsynced, as a busy kernel does it: without that a missing sync hides; 0s: never; default 10ms where the power is cut"`
+	Flusher    *Duration `yaml:"flusher" doc:"how often dirty pages are sent to a breakable disk, unsynced, as a busy kernel does it: without that a missing sync hides; 0s: never; default where the power is cut: 10ms, 10s or 0s, drawn"`
+	Neighbour  string    `yaml:"neighbour" doc:"whether a process beside the tests changes a file of its own and syncs it, by fsync or syncfs, so that what the tests have changed is committed at moments of its choosing, sizes before data; default where the power is cut: drawn" enum:"none,fsync,syncfs"`
 	Path       string    `yaml:"path" doc:"a directory that is there already, instead of a device"`
 }
 

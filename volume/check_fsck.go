@@ -66,7 +66,7 @@ func (v *Volume) unmounted(ctx context.Context, do func() error) error {
 	if err != nil {
 		return err
 	}
-	v.stopFlusher(ctx) // which notes what has failed, of the worker too
+	v.stopBeside(ctx) // which notes what has failed, of the worker too
 	if err := w.Kill(); err != nil {
 		return err
 	}

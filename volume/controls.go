@@ -2,6 +2,7 @@ package volume
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/seed-1b600011/assay/flakey/soft"
 	"github.com/seed-1b600011/assay/machine"
@@ -20,11 +21,15 @@ func (c sound) scenario() string {
 	if c.faults != "" {
 		faults = "  faults: [" + c.faults + "]\n"
 	}
+	hardness := ""
+	if strings.Contains(c.faults, powerCutName) { // what a control shows is no matter of chance
+		hardness = ", flusher: 10ms, neighbour: none"
+	}
 	if c.size == "" {
 		c.size = map[string]string{"ext4": "64M", "xfs": "320M", "btrfs": "160M"}[c.fs]
 	}
-	return fmt.Sprintf("- name: control\n  required: {volumes: [{device: soft, filesystem: %s, size: %s}]}\n"+
-		"  files: %s\n  concurrency: 4\n  tests: [%s]\n%s  checks: [%s]\n  timeout: 30m\n", c.fs, c.size, c.files, c.tests, faults, c.check)
+	return fmt.Sprintf("- name: control\n  required: {volumes: [{device: soft, filesystem: %s, size: %s%s}]}\n"+
+		"  files: %s\n  concurrency: 4\n  tests: [%s]\n%s  checks: [%s]\n  timeout: 30m\n", c.fs, c.size, hardness, c.files, c.tests, faults, c.check)
 }
 
 // control names what is planted in it.
@@ -103,7 +108,7 @@ const (
 
 func execControls() []scenario.Control {
 	of := func(writer, faults string) string {
-		return "- name: control\n  required: {volumes: [{device: soft, filesystem: ext4, size: 64M, mount: commit=1000}]}\n" +
+		return "- name: control\n  required: {volumes: [{device: soft, filesystem: ext4, size: 64M, mount: commit=1000, flusher: 10ms, neighbour: none}]}\n" +
 			"  tests:\n    - exec: {command: " + writer + "}\n  faults: [" + faults + "]\n  checks:\n    - exec: {command: " + readLog + ", expects: acknowledged}\n  timeout: 30m\n"
 	}
 	return []scenario.Control{

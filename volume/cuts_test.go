@@ -49,6 +49,7 @@ func TestHonestCuts(t *testing.T) {
 				}
 				t.Run(fmt.Sprint("mix ", i+1), func(t *testing.T) {
 					l := newLab(t)
+					l.drawn = fs != "btrfs" // whose defects come by what is committed meanwhile
 					keep, names := []string{"random", "none", "prefix", "all"}[i%4], []string{"plain", "odd"}[i%2]
 					text := files("{count: {min: 3, max: 12}, size: {min: 0B, max: 200K}, prefix: a/b, names: "+names+"}", tests,
 						fmt.Sprintf("power-cut: {every: {min: 5ms, max: 100ms}, times: %d, keep: %s}", cuts, keep))

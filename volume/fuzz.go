@@ -19,7 +19,7 @@ func Fuzz() fuzz.Domain {
 		Test: "write-files", Check: "check-files", With: map[string]string{"exec": "exec", "check-latency": "probe-latency"},
 		Values: fuzzValues(), Counts: []string{"writes", "flushes"}, Mend: fuzzMend,
 		Honest:    []string{powerCutName, powerCutName, powerCutName, "kill", "pause", "pressure", "delay", "hang", "error-writes", "error-reads", "error-flushes"},
-		Processes: []string{"softdisk", "softdisk", "softdisk-keeper", "softdisk-flusher", "volume-worker", "volume-command"},
+		Processes: []string{"softdisk", "softdisk", "softdisk-keeper", "softdisk-flusher", "volume-neighbour", "volume-worker", "volume-command"},
 		Plants:    fuzzPlants(),
 	}
 }
@@ -46,6 +46,9 @@ func fuzzVolume(d fuzz.Draw) (o fuzz.Options) {
 	}
 	if d.Chance("flushed", 0.3) {
 		o.Add("flusher", d.One("flusher", "0s", "2ms", "10ms", "100ms"))
+	}
+	if d.Chance("neighboured", 0.3) {
+		o.Add("neighbour", d.One("neighbour", "none", "fsync", "syncfs"))
 	}
 	if d.Chance("recorded", 0.15) {
 		o.Add("record", d.One("record", "true", "false"))

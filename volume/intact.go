@@ -57,13 +57,13 @@ func (v *Volume) Intact(ctx context.Context) error {
 // look asks the parts that are in this process or its children.
 func (v *Volume) look() {
 	v.mu.Lock()
-	w, f := v.worker, v.flusher
+	w, beside := v.worker, v.beside
 	v.mu.Unlock()
 	if w != nil {
 		v.own.note("the process that touches the files", w.Intact())
 	}
-	if f != nil {
-		v.own.note("write-back", f.Intact())
+	for _, c := range beside {
+		v.own.note(c.name, c.Intact())
 	}
 	v.own.note("the file of promises", v.promised.intact())
 }

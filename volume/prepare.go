@@ -27,7 +27,6 @@ const fileExists = syscall.EEXIST
 const (
 	defaultFilesystem = "ext4"
 	defaultSize       = 1 << 30 // bytes
-	defaultFlusher    = 10 * time.Millisecond
 )
 
 // world is what this package was registered with.
@@ -389,45 +388,6 @@ func checkBlank(ctx context.Context, device string) error {
 func isFilesystem(err error) bool {
 	errno, refused := machine.MountRefusal(err)
 	return refused && errno != unix.EBUSY && errno != unix.EPERM && errno != unix.ENOMEM && errno != unix.EINTR && errno != unix.EMFILE && errno != unix.ENFILE
-}
-
-// startFlusher starts what stands in for the kernel's flusher, where the power
-// is cut.
-func (v *Volume) startFlusher(ctx context.Context) error {
-	every := time.Duration(0)
-	for _, f := range v.env.Plan.Faults {
-		if f.Fault.Name == powerCutName {
-			every = defaultFlusher
-		}
-	}
-	if v.spec.Flusher != nil {
-		every = time.Duration(*v.spec.Flusher)
-	}
-	if every == 0 || v.disk == nil {
-		return nil
-	}
-	f, err := soft.StartFlusher(context.WithoutCancel(ctx), v.env.Ledger, v.root, max(every, time.Millisecond))
-	if err != nil {
-		return err
-	}
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.flusher = f
-	return nil
-}
-
-func (v *Volume) stopFlusher(ctx context.Context) {
-	v.look()
-	v.mu.Lock()
-	f := v.flusher
-	v.flusher = nil
-	v.mu.Unlock()
-	if f == nil {
-		return
-	}
-	if err := f.Stop(ctx); err != nil {
-		v.env.Say(fmt.Sprintf("%s: %v", v.Name(), err)) // it hangs with the disk, and goes with it
-	}
 }
 
 // unmountable is the finding of a volume that holds promises and cannot be

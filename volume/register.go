@@ -14,7 +14,7 @@ import (
 // scenario names one under device.
 func Register(r *scenario.Registry, drivers ...flakey.Driver) {
 	w := world{drivers}
-	r.Target(scenario.Target{Kind: scenario.VolumeKind, Prepare: w.prepare, Again: w.again, Refuse: w.refuse, Lacks: w.lacks})
+	r.Target(scenario.Target{Kind: scenario.VolumeKind, Prepare: w.prepare, Again: w.again, Fill: w.harden, Refuse: w.refuse, Lacks: w.lacks})
 	registerWriting(r)
 	registerReading(r)
 	registerLatency(r)

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/seed-1b600011/assay/flakey"
-	"github.com/seed-1b600011/assay/flakey/soft"
 	"github.com/seed-1b600011/assay/machine"
 	"github.com/seed-1b600011/assay/owed"
 	"github.com/seed-1b600011/assay/scenario"
@@ -53,7 +52,7 @@ type Volume struct {
 
 	mu       sync.Mutex
 	worker   *worker.Worker
-	flusher  *soft.Flusher // nil: the kernel's alone
+	beside   []companion // what makes cuts hard, while it runs
 	commands map[*command]struct{}
 	files    map[string]*File // by path: those whose content is known
 	dirs     map[string]bool  // that are there
@@ -248,7 +247,7 @@ func (v *Volume) remount(ctx context.Context, cut bool) error {
 }
 
 func (v *Volume) unmount(ctx context.Context, cut bool) (err error) {
-	v.stopFlusher(ctx)
+	v.stopBeside(ctx)
 	if v.mounted != nil {
 		err = v.mounted.Unmount(ctx, machine.UnmountOptions{Force: true, Dead: cut && v.pulled})
 		v.mounted = nil
@@ -264,7 +263,7 @@ func (v *Volume) mount(ctx context.Context) error {
 	m, err := machine.Mount(bounded, v.env.Ledger, v.Device(), v.root, v.filesystem(), v.mountOptions())
 	if err == nil {
 		v.mounted, v.pulled = m, false
-		return v.startFlusher(ctx)
+		return v.startBeside(ctx)
 	}
 	if own := v.Intact(context.WithoutCancel(ctx)); own != nil {
 		return errors.Join(own, err)
@@ -286,7 +285,7 @@ func (v *Volume) Close(ctx context.Context) error {
 		_ = v.disk.Set(release) // a disk that is gone hangs nothing
 		cancel()
 	}
-	v.stopFlusher(ctx)
+	v.stopBeside(ctx)
 	errs = append(errs, v.promised.close())
 	if v.device == "" && v.disk == nil && !v.env.Keep {
 		errs = append(errs, v.empty(ctx))

@@ -323,7 +323,7 @@ func TestAnswersThatNobodyAskedFor(t *testing.T) {
 // TestIntact: a child that somebody else has killed or stopped says so.
 func TestIntact(t *testing.T) {
 	for signal, wants := range map[unix.Signal]string{unix.SIGKILL: "was killed (signal 9", unix.SIGSTOP: "is stopped", 0: ""} {
-		l := emptyLab(t)
+		l := newLab(t)
 		if err := unix.Kill(l.w.child.PID(), signal); err != nil {
 			t.Fatal(err)
 		}
