@@ -1,6 +1,9 @@
 package machine
 
 import (
+	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -20,11 +23,24 @@ func signals(all ...syscall.Signal) func(*testing.T, *Child) {
 			if err := syscall.Kill(c.PID(), s); err != nil {
 				t.Fatal(err)
 			}
-			for s != syscall.SIGCONT && !strings.ContainsAny(processState(c.PID())[:7], "TZn") {
-				time.Sleep(time.Millisecond) // it acts on a signal when it runs next, and then is in state T or Z, or "is not in /proc"
+			for s != syscall.SIGCONT && !acted(c.PID()) {
+				time.Sleep(time.Millisecond)
 			}
 		}
 	}
+}
+
+// acted reports whether every thread of a process has met a signal that stops or
+// ends it: only then is it stopped, or ended, for those who wait for that.
+func acted(pid int) bool {
+	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+	for _, path := range threads {
+		b, err := os.ReadFile(path)
+		if _, rest, ok := strings.Cut(string(b), ") "); err == nil && (!ok || !strings.ContainsAny(rest[:1], "TZX")) {
+			return false
+		}
+	}
+	return true
 }
 
 func then(all ...func(*testing.T, *Child)) func(*testing.T, *Child) {

@@ -54,7 +54,7 @@ func send(t *testing.T, pid int, signals ...syscall.Signal) {
 			t.Fatal(err)
 		}
 		eventually(t, "the signal to act", func() bool {
-			return s == syscall.SIGCONT || state(pid) == 'T' || dying(pid)
+			return s == syscall.SIGCONT || acted(pid)
 		})
 	}
 }
@@ -117,8 +117,23 @@ func TestIntact(t *testing.T) {
 	}
 }
 
+// acted reports whether every thread of a process has met a signal that stops or
+// ends it: only then is it stopped, or ended, for those who wait for that.
+func acted(pid int) bool {
+	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+	for _, path := range threads {
+		b, err := os.ReadFile(path)
+		if _, rest, ok := strings.Cut(string(b), ") "); err == nil && (!ok || !strings.ContainsAny(rest[:1], "TZX")) {
+			return false
+		}
+	}
+	return true
+}
+
 func wantBroken(t *testing.T, d *Disk, wants string) {
 	t.Helper()
+	// A signal acts on one thread after the other, and counts when all have met it.
+	eventually(t, "what failed to be seen", func() bool { return d.Intact(t.Context()) != nil })
 	for range 2 {
 		if err := d.Intact(t.Context()); err == nil || !strings.Contains(err.Error(), wants) {
 			t.Errorf("it says %v, want %q", err, wants)
@@ -313,6 +328,9 @@ func TestFlusherIntact(t *testing.T) {
 			t.Fatal(err)
 		}
 		c.harm(f)
+		if c.wants != "" {
+			eventually(t, "what failed to be seen", func() bool { return f.Intact() != nil })
+		}
 		if err := f.Intact(); (err == nil) != (c.wants == "") || err != nil && !strings.Contains(err.Error(), c.wants) {
 			t.Errorf("%s: it says %v, want %q", name, err, c.wants)
 		}
