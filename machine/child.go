@@ -90,10 +90,10 @@ func (p *Program) Start(ctx context.Context, ledger *Ledger, args ...string) (*C
 	return p.startAs(ctx, token, gone, nil, args)
 }
 
-// StartFamily is Start for a child that runs programs of others. When it has
-// ended, whatever is left of what it has started is ended too, by what all of
-// them carry in their environment, also where the child was killed before it
-// could do so itself; and until then the ledger has it.
+// StartFamily is Start for a child that runs programs of others and ends them
+// before it ends itself. Where it was killed before it could do so, or ends with
+// StatusLeft, whatever is left of them is ended too, by what all of them carry in
+// their environment; and until then the ledger has it.
 func (p *Program) StartFamily(ctx context.Context, ledger *Ledger, args ...string) (*Child, error) {
 	token := Token()
 	gone, err := ledger.Intend("process", token)
@@ -175,16 +175,39 @@ func (c *Child) wait() {
 			err = fmt.Errorf("%w: %s", err, s)
 		}
 	}
-	if c.family != "" {
-		ctx, cancel := context.WithTimeout(context.Background(), endPatience)
-		defer cancel()
-		if left := killByToken(ctx, c.family); left != nil {
+	if c.family != "" && c.abandoned() {
+		if left := endFamily(c.family); left != nil {
 			err = errors.Join(err, left)
 			c.gone = func() error { return nil } // it stays in the ledger, for Clean
 		}
 	}
 	c.err = errors.Join(err, c.gone())
 	close(c.done)
+}
+
+// StatusLeft is the exit status of a child that could not end what it had started.
+const StatusLeft = 127
+
+// abandoned reports whether the child, which has ended, may have left something of
+// its family behind.
+func (c *Child) abandoned() bool {
+	ws, ok := c.cmd.ProcessState.Sys().(syscall.WaitStatus)
+	return !ok || ws.Signaled() || ws.ExitStatus() == StatusLeft
+}
+
+// endFamily ends all that carry a token. It looks into the memory of strangers,
+// which may hang where one of them does, and waits no longer than endPatience.
+func endFamily(token string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), endPatience)
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() { ended <- killByToken(ctx, token) }()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("machine: what process %s has left is still looked for after %v", token, endPatience)
+	}
 }
 
 // PID is the child's process id.

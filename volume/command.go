@@ -90,9 +90,9 @@ func (o order) places() []string {
 
 // Exit statuses of the keeper that are not the command's.
 const (
-	notRunnable = 126 // as a shell says it
-	notStarted  = 127 // as a shell says it
-	signaled    = 128 // and the signal, as a shell says it
+	notRunnable = 126                // as a shell says it
+	notStarted  = machine.StatusLeft // as a shell says it of what it could not start
+	signaled    = 128                // and the signal, as a shell says it
 )
 
 func exitOf(ws unix.WaitStatus, err error) int {

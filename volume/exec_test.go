@@ -88,8 +88,8 @@ func TestCommandsThatMisbehave(t *testing.T) {
 		{"a reader whose finding is on standard error", `[echo, x]`, `[sh, -c, "echo lost: x >&2; exit 1"]`, "on standard error: lost: x"},
 		{"a writer that kills its keeper", `[sh, -c, "echo x; kill -9 $PPID; sleep 1000"]`, `["true"]`, "signal: killed"},
 		{"a reader that kills its keeper", `[echo, x]`, `[sh, -c, "kill -9 $PPID; sleep 1000"]`, "signal: killed"},
-		{"a silent writer", `["true"]`, `["true"]`, "acknowledged no operation"},
-		{"half a line alone", `[printf, half]`, `["true"]`, "acknowledged no operation"},
+		{"a silent writer", `["true"]`, `["true"]`, "no operation that it judges was acknowledged"},
+		{"half a line alone", `[printf, half]`, `["true"]`, "no operation that it judges was acknowledged"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			l := newLab(t)
