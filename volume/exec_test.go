@@ -109,7 +109,7 @@ func TestTimeoutSaysWhatWasRunning(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			for timeout := 4; ; timeout *= 2 { // on a slow machine it may not have come so far
 				l := newLab(t)
-				out, err := l.tryRun(l.ctx, l.plan(strings.Replace(command(c.writer, c.reader, ""), "timeout: 10m", fmt.Sprintf("timeout: %ds", timeout), 1)))
+				out, err := l.tryRun(l.ctx, l.plan(strings.Replace(command(c.writer, c.reader, ""), "timeout: 30m", fmt.Sprintf("timeout: %ds", timeout), 1)))
 				if err == nil && strings.Contains(out.Why, "has passed; volume-1: sh -c ") && strings.Contains(out.Why, c.want) && strings.Contains(out.Why, "; on standard error: waiting") {
 					return
 				}
