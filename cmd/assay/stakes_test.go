@@ -27,8 +27,8 @@ func TestStakes(t *testing.T) {
 			3, []string{"nothing was at stake for check-files"}},
 		"flushes that are dropped, and no cut": {one + "  tests: [write-files]\n  faults: [drop-flushes]\n  checks: [check-files]\n",
 			2, []string{"drop-flushes: nothing can show it"}},
-		"the cut of one volume takes nothing from another": {two + "  tests: [write-files: {on: b}, rewrite-files: {on: b, sync: none}, write-files: {on: a}]\n" +
-			"  faults: [drop-writes: {on: b, after: {operations: 20}}, power-cut: {on: a, after: {operations: 50}}]\n  checks: [check-files]\n",
+		"the cut of one volume takes nothing from another": {two + "  tests: [write-files: {on: b}, rewrite-files: {on: b, sync: none, direct: true}, write-files: {on: a}]\n" +
+			"  faults: [drop-writes: {on: b, after: {operations: 17}}, power-cut: {on: a, after: {operations: 50}}]\n  checks: [check-files]\n",
 			1, []string{"b 0000", "drop-writes touched"}},
 		"a bucket beside a volume whose power fails": {"  required: {buckets: 1, volumes: [{device: soft, size: 64M}]}\n  files: {count: 4, size: 64K}\n  objects: {count: 40, size: 1K}\n" +
 			"  tests: [put, write-files]\n  faults: [power-cut: {after: {operations: 50}}]\n  checks: [check-content, check-files]\n",
