@@ -73,8 +73,8 @@ func timeStep(length time.Duration, n int) time.Duration {
 			return s
 		}
 	}
-	day := 24 * time.Hour
-	return day * (length/day/time.Duration(n) + 1)
+	const day = 24 * time.Hour
+	return day * min(length/day/time.Duration(n)+1, math.MaxInt64/day)
 }
 
 // Text is a value for people, three digits or so.

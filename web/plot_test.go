@@ -119,6 +119,7 @@ func FuzzPlot(f *testing.F) {
 	f.Add("title", "name", 1.0, 2.0, int64(1), int64(2), true, 300)
 	f.Add("\x00", "\xff", math.Inf(-1), 1e308, int64(-1), int64(1<<40), false, -1)
 	f.Add("]]>", "</svg>", -1e308, 1e-308, int64(0), int64(0), true, 99999)
+	f.Add("more than a Duration holds", "", 1.0, 2.0, int64(8), int64(1<<40-16), true, 67)
 	f.Fuzz(func(t *testing.T, title, name string, a, b float64, x, y int64, log bool, width int) {
 		if x < -1<<40 || x > 1<<40 || y < -1<<40 || y > 1<<40 || !utf8.ValidString(title+name) || strings.ContainsAny(title+name, "NI") {
 			return // draw looks for NaN and Inf in the text, and a name that is no UTF-8 comes back mended
