@@ -302,11 +302,16 @@ func TestNoGrowth(t *testing.T) {
 		return fds, threads, memory
 	}
 	do(checks / 10)
-	fds, threads, memory := state()
-	do(checks)
-	fds2, threads2, memory2 := state()
-	t.Logf("after %d checks %d descriptors, %d threads, %d MiB; after %d more %d, %d, %d", checks/10, fds, threads, memory>>20, checks, fds2, threads2, memory2>>20)
-	if fds2 > fds+8 || threads2 > threads+600 || memory2 > memory+64<<20 { // a helper more, on a machine that is busy
-		t.Error("there are more and more")
+	// On a busy machine there may be a helper more, and the collector comes late. What
+	// grows with the checks grows each time.
+	for range 10 {
+		fds, threads, memory := state()
+		do(checks)
+		fds2, threads2, memory2 := state()
+		t.Logf("%d descriptors, %d threads, %d MiB; after %d more checks %d, %d, %d", fds, threads, memory>>20, checks, fds2, threads2, memory2>>20)
+		if fds2 <= fds+8 && threads2 <= threads+600 && memory2 <= memory+64<<20 {
+			return
+		}
 	}
+	t.Error("there are more and more")
 }
