@@ -74,6 +74,9 @@ func TestOurOwnFailures(t *testing.T) {
 		{"softdisk-flusher", stopped, "the flusher, which starts write-back: process"},
 		{"volume-worker", killed, "the process that touches the files: process"},
 	} {
+		if c.signal == stopped && c.process != "softdisk-flusher" && !full() {
+			continue // cleaning up after them takes its time
+		}
 		t.Run(c.process+" "+c.signal.String(), func(t *testing.T) {
 			l := newLab(t)
 			l.harms("assay: "+c.process, c.signal)
