@@ -262,8 +262,8 @@ func (d *Disk) short(asked int64, err error) error {
 
 // limit is how many bytes could be held.
 func (d *Disk) limit() (int64, string, error) {
-	var st unix.Statfs_t
-	if err := unix.Fstatfs(d.home.dir.fd(), &st); err != nil {
+	st, err := d.home.dir.statfs()
+	if err != nil {
 		return 0, "", fmt.Errorf("pressure: the space of %s: %w", d.home.path(), err)
 	}
 	keep := d.o.Margin

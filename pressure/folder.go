@@ -39,6 +39,18 @@ func (d folder) fd() int                 { return int(d.f.Fd()) }
 func (d folder) path(name string) string { return filepath.Join(d.f.Name(), name) }
 func (d folder) close() error            { return d.f.Close() }
 
+// statfs asks the file system that the directory is on. It may be called while the
+// directory is being closed, and after that is an error.
+func (d folder) statfs() (st unix.Statfs_t, err error) {
+	c, err := d.f.SyscallConn()
+	if err != nil {
+		return st, err
+	}
+	var asked error
+	err = c.Control(func(fd uintptr) { asked = unix.Fstatfs(int(fd), &st) })
+	return st, errors.Join(err, asked)
+}
+
 // file opens a regular file in the directory, with flags as open(2) has them. It
 // waits for nobody: a FIFO, a device or a socket is an error at once.
 func (d folder) file(name string, flags int, mode uint32) (*os.File, error) {

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-
-	"golang.org/x/sys/unix"
 )
 
 // groupSize is how many empty files are in one directory.
@@ -71,8 +69,8 @@ func (d *Disk) inodesFit(n int64) error {
 // inodeLimit is how many inodes could be held: no margin is left, but nothing is
 // begun that cannot be done.
 func (d *Disk) inodeLimit() (int64, string, error) {
-	var st unix.Statfs_t
-	if err := unix.Fstatfs(d.home.dir.fd(), &st); err != nil {
+	st, err := d.home.dir.statfs()
+	if err != nil {
 		return 0, "", fmt.Errorf("pressure: the inodes of %s: %w", d.home.path(), err)
 	}
 	d.mu.Lock()

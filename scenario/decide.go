@@ -54,6 +54,9 @@ func (e *Expect) decide(kinds map[verdict.Kind]int, dropped int, stakes verdict.
 	if dropped > 0 {
 		return verdict.Inconclusive, fmt.Sprintf("%d more findings were not kept", dropped)
 	}
+	if len(kinds) == 0 {
+		return verdict.Fail, fmt.Sprintf("%v was expected, and nothing was found", e.Fail)
+	}
 	for _, k := range e.Fail {
 		if kinds[k] == 0 {
 			return verdict.Fail, fmt.Sprintf("%s was expected, and not found", k)

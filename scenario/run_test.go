@@ -237,7 +237,7 @@ func TestVerdicts(t *testing.T) {
 		{"not cleaned", &shelf{closeErr: broken}, "", verdict.Inconclusive, "clean bucket-1: broken"},
 		{"not prepared", &shelf{prepareErr: broken}, "", verdict.Inconclusive, "prepare buckets: broken"},
 		{"expected and found", &shelf{findings: lost}, "  expect: {fail: [lost]}\n", verdict.Pass, "found what was expected"},
-		{"expected and not found", &shelf{}, "  expect: {fail: [lost]}\n", verdict.Fail, "lost was expected, and not found"},
+		{"expected and not found", &shelf{}, "  expect: {fail: [lost]}\n", verdict.Fail, "[lost] was expected, and nothing was found"},
 		{"one of two expected", &shelf{findings: lost}, "  expect: {fail: [lost, torn]}\n", verdict.Fail, "torn was expected"},
 		{"more than expected", &shelf{findings: torn}, "  expect: {fail: [lost]}\n", verdict.Fail, "torn was not expected"},
 		{"assay itself fails before heal", &shelf{breaks: 1, findings: lost}, "", verdict.Inconclusive, "the shelf's keeper is gone"},

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/seed-1b600011/assay/machine"
 	"github.com/seed-1b600011/assay/scenario"
 	"golang.org/x/sys/unix"
 )
@@ -217,6 +218,9 @@ func (v *Volume) renew(ctx context.Context) error {
 	v.mu.Lock()
 	v.broken = nil
 	v.mu.Unlock()
+	if err := machine.AwaitFree(ctx, v.Device()); err != nil {
+		return err
+	}
 	err := v.format(ctx)
 	v.forget()
 	v.surveyed = true // there is nothing
