@@ -86,7 +86,7 @@ func (b *Bucket) Delete(ctx context.Context, o Object) error {
 		ours := b.deletes.begin(o.Index)
 		err := b.client.Delete(ctx, b.real, o.Key)
 		if only := b.deletes.end(o.Index, ours, phaseOf(err) == history.Unknown); only && there && Absent(err) {
-			b.refused(ctx, "delete of an object that was put and by nobody deleted", err)
+			b.refused(ctx, "delete of an object that was put and that nothing had deleted", err)
 		}
 		return err
 	})

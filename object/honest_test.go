@@ -413,7 +413,7 @@ func TestDeleteOfNothing(t *testing.T) {
 		return answer(w, 404, "NoSuchKey")
 	}
 	out := play(t, f.world(time.Minute), "- {name: a, required: {buckets: 1}, objects: {count: 30}, tests: [put, delete], checks: [check-content]}")
-	want := verdict.Refusal{What: "delete of an object that was put and by nobody deleted: NoSuchKey (HTTP status 404)", Message: "not now", Count: 1}
+	want := verdict.Refusal{What: "delete of an object that was put and that nothing had deleted: NoSuchKey (HTTP status 404)", Message: "not now", Count: 1}
 	if out.Verdict != verdict.Pass || len(out.Refusals) != 2 || out.Refusals[0] != want || out.Tick.Refused != 1 {
 		t.Errorf("%v: %v, %d refused", out.Verdict, out.Refusals, out.Tick.Refused)
 	}

@@ -44,7 +44,7 @@ type standing struct {
 	spent  bool      // patience has ended, and nothing was told since
 	drawn  uint64
 	word   time.Duration // of silence at which the next word is due
-	timer  *time.Timer   // nil: nobody waits
+	timer  *time.Timer   // nil: no request waits
 
 	gate gate
 }

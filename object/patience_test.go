@@ -205,7 +205,7 @@ func TestGateGivesUp(t *testing.T) {
 	}
 }
 
-// TestOldFailure: that the store failed long ago, when nobody asked, is not
+// TestOldFailure: that the store failed long ago, when no request was made, is not
 // held against it; nor is what it did while a fault was on.
 func TestOldFailure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

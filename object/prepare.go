@@ -192,7 +192,7 @@ func (w World) bucket(ctx context.Context, e *scenario.Env, s *store, spec scena
 }
 
 // create makes the bucket. Where an earlier try was left without an outcome,
-// the bucket may be there: nobody else has its name.
+// the bucket may be there: no other run has its name.
 func (b *Bucket) create(ctx context.Context, location string) error {
 	tries := 0
 	return b.store.insist(ctx, func() error {

@@ -37,7 +37,7 @@ func (b *Book) checked(r history.Record) error {
 
 // identify gives the file that was seen under a name: the one that its content
 // names, else the likeliest of those that may be there and may be what was seen.
-// What nobody made gets a number of its own.
+// What no operation made gets a number of its own.
 func (b *Book) identify(t *target, reg *register, seen Seen, r history.Record) *file {
 	if !seen.Present {
 		return nil

@@ -16,11 +16,6 @@ type Stake struct {
 	Answered int64 // operations of any sort that had an answer, reads and probes included
 }
 
-// Add is the sum of two stakes.
-func (s Stake) Add(o Stake) Stake {
-	return Stake{s.Promised + o.Promised, s.Changed + o.Changed, s.Lines + o.Lines, s.Answered + o.Answered}
-}
-
 // Survived is what a target had at stake when a fault ended, or a round.
 type Survived struct {
 	Fault string // its place in the plan, as its records have it under Object

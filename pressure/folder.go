@@ -52,7 +52,7 @@ func (d folder) statfs() (st unix.Statfs_t, err error) {
 }
 
 // file opens a regular file in the directory, with flags as open(2) has them. It
-// waits for nobody: a FIFO, a device or a socket is an error at once.
+// does not wait: a FIFO, a device or a socket is an error at once.
 func (d folder) file(name string, flags int, mode uint32) (*os.File, error) {
 	for {
 		fd, err := unix.Openat(d.fd(), name, flags|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, mode)

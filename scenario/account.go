@@ -9,10 +9,8 @@ import (
 // account is what a run has put at stake. It is made from the book, so that it
 // counts what was owed and not what was done.
 type account struct {
-	taken    bool
-	unproved []string             // checks that had nothing at stake, in words
-	touched  map[int]int64        // by the place of a fault that ends rounds: what was owed across it
-	across   map[int][]owed.Stake // by the place of a fault: what was at stake, each time
+	unproved []string      // checks that had nothing at stake, in words
+	touched  map[int]int64 // by the place of a fault that ends rounds: what was owed across it
 }
 
 // takeStock makes the account, at the end of a run.
@@ -21,7 +19,7 @@ func (run *run) takeStock() error {
 	if err != nil {
 		return fmt.Errorf("what was at stake: %w", err)
 	}
-	a := account{taken: true, touched: map[int]int64{}, across: map[int][]owed.Stake{}}
+	a := account{touched: map[int]int64{}}
 	for _, use := range run.env.Plan.Checks {
 		if why := run.proves(book, use); why != "" {
 			a.unproved = append(a.unproved, why)
@@ -31,7 +29,6 @@ func (run *run) takeStock() error {
 		for _, l := range s.lives {
 			for _, x := range book.Survived(l.Target()) {
 				if x.Fault == s.place {
-					a.across[i] = append(a.across[i], x.Stake)
 					a.touched[i] += run.weight(l, x.Stake)
 				}
 			}

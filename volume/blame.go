@@ -27,7 +27,7 @@ func (v *Volume) blameCommand(why suspects) string {
 	}
 	lines := to - r.From
 	if r.Flushes < lines {
-		return fmt.Sprintf("the application: it promised %d lines in round %d, and the disk did %d flushes, whoever asked for them: not each line was synced, unless one flush was for several", lines, r.Round+1, r.Flushes)
+		return fmt.Sprintf("the application: it promised %d lines in round %d, and the disk did %d flushes, by whatever process: not each line was synced, unless one flush was for several", lines, r.Round+1, r.Flushes)
 	}
 	return fmt.Sprintf("the application or the file system: the disk kept its word, and did %d flushes for %d lines in round %d; whose they were it cannot see, so the file in question may never have been synced", r.Flushes, lines, r.Round+1)
 }

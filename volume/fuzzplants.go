@@ -33,7 +33,7 @@ func plantDisk(d fuzz.Draw, s *fuzz.Scenario) {
 	s.Checks = []fuzz.Use{{Name: "check-files"}}
 }
 
-// plantFiles are files of whole blocks; operations is what writing them anew
+// plantFiles are files of whole blocks; operations is what writing them again
 // with an fsync takes.
 func plantFiles(d fuzz.Draw, s *fuzz.Scenario) (count, operations int64) {
 	count = d.Between("count", 1, 12)

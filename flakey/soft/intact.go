@@ -166,7 +166,7 @@ func (d *Disk) ask(ctx context.Context) error {
 	}
 }
 
-// unreachable reports whether nobody listens for a disk.
+// unreachable reports whether no process listens for a disk.
 func unreachable(err error) bool {
 	return errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ENOENT)
 }

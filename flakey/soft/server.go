@@ -312,7 +312,7 @@ func (s *server) drop(ctx context.Context, path string) error {
 	p := s.clones[i]
 	s.clones = slices.Delete(s.clones, i, i+1)
 	s.mu.Unlock()
-	_ = s.note(p.medium.Broken()) // whoever has used it could not tell
+	_ = s.note(p.medium.Broken()) // those who have used it could not tell
 	s.leave(p)
 	return p.pull(s.keeper)
 }

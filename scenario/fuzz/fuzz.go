@@ -27,7 +27,7 @@ type Fuzzer struct {
 	ShrinkRuns int
 	// Breaks is after how many it ends; 0: only when the time is up.
 	Breaks int
-	// Tell is called with a line after each run, and with what breaks; nil: nobody listens.
+	// Tell is called with a line after each run, and with what breaks; nil: they are discarded.
 	Tell func(line string)
 }
 

@@ -35,7 +35,7 @@ func TestSplit(t *testing.T) {
 	}
 }
 
-// TestTake: what is counted and what is told of.
+// TestTake: what is counted and what is reported.
 func TestTake(t *testing.T) {
 	tally := newTally()
 	for _, e := range []event{
